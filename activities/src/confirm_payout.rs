@@ -1,0 +1,147 @@
+//! Confirms a payout, once: after this, money moves.
+
+use std::time::Duration;
+
+use remit_dfns::{Error, Refusal, Stage};
+use remit_domain::{Difference, PayoutView, Progress, echo_check};
+use remit_records::{Gate, GateAnswer};
+use remit_workflows::contract::{ConfirmPayout, Confirmation};
+
+use crate::{Activities, NoAnswer, translate};
+
+/// A second Confirm goes out no sooner than this after the first: reads may lag what was done.
+const BETWEEN_CONFIRMS: Duration = Duration::from_secs(10);
+
+/// Checks the records, reads the payout, compares, takes the gate, and sends Confirm.
+///
+/// Trusts nothing that came through Temporal: what allows this payout stands in the records, and what is confirmed is
+/// what is read now. Confirm has no idempotency key at Dfns, so twice means: read first, and send again only when the
+/// provider still waits ten seconds after the last Confirm went out.
+/// Source: Dfns OpenAPI 1.807, `POST /payouts/{payoutId}/action`; guide "Process payouts via API".
+pub(crate) async fn confirm_payout(all: &Activities, input: ConfirmPayout) -> Result<Confirmation, NoAnswer> {
+    let answer = decide(all, &input).await?;
+    let (name, key) = (name(&answer), input.key.as_str());
+    all.metrics.confirm(name);
+    tracing::info!(payout.key = key, payout.id = %input.payout, "Confirm of payout {key}: {name}");
+    Ok(answer)
+}
+
+async fn decide(all: &Activities, input: &ConfirmPayout) -> Result<Confirmation, NoAnswer> {
+    let key = input.key.as_str();
+    let not_allowed = |why: String| Err(NoAnswer::NotAllowed { why });
+    let Some(row) = all.records.payout(key).await? else {
+        return not_allowed(format!("payout {key} is not claimed"));
+    };
+    if row.digest != input.digest || input.request.digest() != input.digest || input.request.key() != input.key {
+        return not_allowed(format!("payout {key} is claimed for another request"));
+    }
+    if row.payout.as_deref() != Some(input.payout.as_str()) {
+        return not_allowed(format!("{} is not the payout on record for {key}", input.payout));
+    }
+    if row.gate.gate == Gate::Closed {
+        return Ok(Confirmation::GateClosed { why: row.gate.why.unwrap_or_default() });
+    }
+
+    let view = read(all, &input.payout).await?;
+    let differences = differences(input, &view);
+    if !differences.is_empty() {
+        return Ok(Confirmation::Changed { differences });
+    }
+    if view.progress != Progress::AwaitingConfirmation {
+        return Ok(Confirmation::NotWaiting { view });
+    }
+
+    let sent_before = match all.records.take_gate(key, &input.digest, &input.address).await? {
+        GateAnswer::Taken => false,
+        GateAnswer::Held { address, .. } if address == input.address => {
+            let since = all.records.gate(key).await?.and_then(|state| state.since_sent);
+            if let Some(wait) = since.and_then(|since| BETWEEN_CONFIRMS.checked_sub(since)) {
+                let why = "Confirm was sent a moment ago and its answer is not known; reading again first".to_owned();
+                return Err(NoAnswer::NotYet { why, after: wait });
+            }
+            since.is_some()
+        }
+        GateAnswer::Held { address, .. } => {
+            let differences = vec![difference("depositAddress", &address, &input.address)];
+            return Ok(Confirmation::Changed { differences });
+        }
+        GateAnswer::Closed => return Ok(Confirmation::GateClosed { why: "closed just now".to_owned() }),
+        GateAnswer::NotClaimed => return not_allowed(format!("payout {key} is not claimed")),
+        GateAnswer::Conflict => return not_allowed(format!("payout {key} is claimed for another request")),
+    };
+    all.records.note_confirm_sent(key).await?;
+    let action = translate::confirm(&input.request, &input.address);
+    match all.dfns.payout_action(&input.payout, &action).await {
+        Ok(()) => Ok(Confirmation::Sent),
+        Err(Error::Refused { stage: Stage::Call, refusal }) if speaks_of_the_payout(&refusal) => {
+            after_refusal(all, input, &refusal, sent_before).await
+        }
+        // An unreadable success is a success: what it brought about is read next.
+        Err(Error::Misread { stage: Stage::Call, .. }) => Ok(Confirmation::Sent),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Dfns refused: the payout itself says what is so.
+async fn after_refusal(
+    all: &Activities,
+    input: &ConfirmPayout,
+    refusal: &Refusal,
+    sent_before: bool,
+) -> Result<Confirmation, NoAnswer> {
+    let view = read(all, &input.payout).await?;
+    let differences = differences(input, &view);
+    if !differences.is_empty() {
+        return Ok(Confirmation::Changed { differences });
+    }
+    Ok(match view.progress {
+        // It is said to wait, yet it took no Confirm: an earlier one has been taken, and this reading lags.
+        Progress::AwaitingConfirmation if sent_before => Confirmation::Sent,
+        Progress::AwaitingConfirmation => Confirmation::Refused { reason: refusal.to_string() },
+        Progress::Preparing
+        | Progress::Submitting
+        | Progress::Held
+        | Progress::Depositing
+        | Progress::Disbursing
+        | Progress::Completed
+        | Progress::Failed
+        | Progress::Rejected
+        | Progress::Expired
+        | Progress::Canceled
+        | Progress::Unrecognised { .. } => Confirmation::NotWaiting { view },
+    })
+}
+
+/// 401, 402, 403 and 429 speak of us and our budget; any other 4xx of the payout.
+fn speaks_of_the_payout(refusal: &Refusal) -> bool {
+    matches!(refusal.status, 400 | 404..=428 | 430..=499)
+}
+
+async fn read(all: &Activities, id: &str) -> Result<PayoutView, NoAnswer> {
+    let answer = all.dfns.payout(id).await?;
+    Ok(translate::view(answer.value, &all.user_id, answer.date))
+}
+
+/// Every field that was sent, and the address that was checked.
+fn differences(input: &ConfirmPayout, view: &PayoutView) -> Vec<Difference> {
+    let mut all = echo_check(&input.request, &input.key, &view.asked);
+    let address = view.deposit_address.as_deref().unwrap_or_default();
+    if address != input.address {
+        all.push(difference("depositAddress", &input.address, address));
+    }
+    all
+}
+
+fn difference(field: &str, asked: &str, read: &str) -> Difference {
+    Difference { field: field.to_owned(), asked: asked.to_owned(), read: read.to_owned() }
+}
+
+fn name(answer: &Confirmation) -> &'static str {
+    match answer {
+        Confirmation::Sent => "sent",
+        Confirmation::NotWaiting { .. } => "not_waiting",
+        Confirmation::Changed { .. } => "changed",
+        Confirmation::GateClosed { .. } => "gate_closed",
+        Confirmation::Refused { .. } => "refused",
+    }
+}

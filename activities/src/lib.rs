@@ -1,0 +1,130 @@
+//! Does what the contract asks: the one place where the provider, the records and a payout meet.
+//!
+//! One file per activity, each a plain function that can be read and tested without Temporal. What may be retried is
+//! said in [`failure`] alone; what the provider's words mean, in `translate` alone. Nothing here decides about a
+//! payout.
+
+// The macro generates markers without documentation.
+#![expect(missing_docs)]
+
+mod claim_payout;
+mod close_gate;
+mod confirm_payout;
+mod create_payout;
+pub mod failure;
+mod metrics;
+mod quote_payout;
+mod read_payout;
+mod record_outcome;
+mod settings;
+mod translate;
+
+use std::sync::Arc;
+
+use remit_dfns::Dfns;
+use remit_domain::{Outcome, PayoutView};
+use remit_records::Records;
+use remit_workflows::contract::{
+    Claim, ClaimPayout, CloseGate, ConfirmPayout, Confirmation, CreatePayout, Creation, GateClosing, QuotePayout,
+    Quoted, ReadPayout, RecordOutcome, definitions,
+};
+use temporalio_macros::activities;
+use temporalio_sdk::activities::{ActivityContext, ActivityError};
+
+pub use failure::NoAnswer;
+pub use metrics::Metrics;
+pub use settings::{PollCadence, Settings, SettingsError};
+
+/// The activities of a payout, with the handles they need.
+#[derive(Clone)]
+pub struct Activities {
+    dfns: Dfns,
+    user_id: Arc<str>,
+    records: Records,
+    cadence: PollCadence,
+    metrics: Metrics,
+}
+
+impl Activities {
+    /// Activities that call Dfns as `settings` say and write to `records`; their metrics go into `registry`.
+    ///
+    /// # Errors
+    /// When the settings cannot be used, or the registry has metrics of these names already.
+    pub fn new(settings: Settings, records: Records, registry: &prometheus::Registry) -> Result<Self, SettingsError> {
+        let Settings { dfns, user_id, cadence } = settings;
+        Ok(Self {
+            dfns: Dfns::new(dfns)?,
+            user_id: settings::user_id(&user_id)?.into(),
+            records,
+            cadence,
+            metrics: Metrics::new(registry)?,
+        })
+    }
+
+    /// The records these activities write to.
+    pub fn records(&self) -> &Records {
+        &self.records
+    }
+}
+
+#[activities]
+impl Activities {
+    #[activity(definition = definitions::ClaimPayout)]
+    pub async fn claim_payout(self: Arc<Self>, _: ActivityContext, input: ClaimPayout) -> Result<Claim, ActivityError> {
+        Ok(claim_payout::claim_payout(&self.records, input).await?)
+    }
+
+    #[activity(definition = definitions::QuotePayout)]
+    pub async fn quote_payout(
+        self: Arc<Self>,
+        _: ActivityContext,
+        input: QuotePayout,
+    ) -> Result<Quoted, ActivityError> {
+        Ok(quote_payout::quote_payout(&self, input).await?)
+    }
+
+    #[activity(definition = definitions::CreatePayout)]
+    pub async fn create_payout(
+        self: Arc<Self>,
+        _: ActivityContext,
+        input: CreatePayout,
+    ) -> Result<Creation, ActivityError> {
+        Ok(create_payout::create_payout(&self, input).await?)
+    }
+
+    #[activity(definition = definitions::ReadPayout)]
+    pub async fn read_payout(
+        self: Arc<Self>,
+        ctx: ActivityContext,
+        input: ReadPayout,
+    ) -> Result<PayoutView, ActivityError> {
+        Ok(read_payout::read_payout(&self, input, ctx.info().attempt).await?)
+    }
+
+    #[activity(definition = definitions::ConfirmPayout)]
+    pub async fn confirm_payout(
+        self: Arc<Self>,
+        _: ActivityContext,
+        input: ConfirmPayout,
+    ) -> Result<Confirmation, ActivityError> {
+        Ok(confirm_payout::confirm_payout(&self, input).await?)
+    }
+
+    #[activity(definition = definitions::CloseGate)]
+    pub async fn close_gate(
+        self: Arc<Self>,
+        _: ActivityContext,
+        input: CloseGate,
+    ) -> Result<GateClosing, ActivityError> {
+        Ok(close_gate::close_gate(&self.records, input).await?)
+    }
+
+    #[activity(definition = definitions::RecordOutcome)]
+    pub async fn record_outcome(
+        self: Arc<Self>,
+        _: ActivityContext,
+        input: RecordOutcome,
+    ) -> Result<Outcome, ActivityError> {
+        Ok(record_outcome::record_outcome(&self, input).await?)
+    }
+}

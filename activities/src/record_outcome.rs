@@ -1,0 +1,18 @@
+//! Writes down how a payout ended, once.
+
+use remit_domain::Outcome;
+use remit_workflows::contract::RecordOutcome;
+
+use crate::{Activities, NoAnswer};
+
+/// Twice, or with another outcome: the first one stands and is the answer. Terminal is final.
+pub(crate) async fn record_outcome(all: &Activities, input: RecordOutcome) -> Result<Outcome, NoAnswer> {
+    let key = input.outcome.key.as_str();
+    let unreadable = |error: serde_json::Error| NoAnswer::Records { why: format!("the outcome of {key}: {error}") };
+    let value = serde_json::to_value(&input.outcome).map_err(unreadable)?;
+    let on_record = all.records.finish(key, &value).await?;
+    let outcome: Outcome = serde_json::from_value(on_record).map_err(unreadable)?;
+    all.metrics.outcome(outcome.ending.stage().as_str());
+    tracing::info!(payout.key = key, "Payout {key} ended: {:?}, {}", outcome.ending, outcome.reason);
+    Ok(outcome)
+}

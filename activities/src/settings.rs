@@ -1,0 +1,83 @@
+//! What the activities need to know: how to reach the provider, who we are there, how often to ask.
+
+use std::time::Duration;
+
+/// Settings of the activities. Printing them shows no secret.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How to reach Dfns and sign. Its request timeout has to leave room for four requests in one attempt of
+    /// 45 seconds: 10 seconds or less.
+    pub dfns: remit_dfns::Settings,
+    /// Our user id at Dfns (`us-…`), the one that creates payouts. A payout that says it was created by anyone else
+    /// is never confirmed.
+    pub user_id: String,
+    /// How often an open payout is read while no webhook comes.
+    pub cadence: PollCadence,
+}
+
+/// How often an open payout is read while no webhook comes: after `first`, then each time half as long again, at most
+/// `most`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PollCadence {
+    /// Wait after the first reading. Default 30 seconds.
+    pub first: Duration,
+    /// Longest wait. Default two hours.
+    pub most: Duration,
+}
+
+impl Default for PollCadence {
+    fn default() -> Self {
+        Self { first: Duration::from_secs(30), most: Duration::from_secs(2 * 3600) }
+    }
+}
+
+impl PollCadence {
+    /// The wait after reading number `attempt`, counted from 1.
+    pub fn after(&self, attempt: u32) -> Duration {
+        let mut wait = self.first;
+        for _ in 1..attempt {
+            if wait >= self.most {
+                break;
+            }
+            wait = wait * 3 / 2;
+        }
+        wait.min(self.most)
+    }
+}
+
+/// Why settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// Those of Dfns.
+    #[error("the Dfns settings cannot be used")]
+    Dfns(#[from] remit_dfns::SettingsError),
+    /// Our own user id.
+    #[error(
+        "DFNS_USER_ID is {0:?}; expected the id of the account that creates payouts, such as \"us-3v1ag-v6b36-f2acnr30000008sp\""
+    )]
+    UserId(String),
+    /// Metrics of these names exist already.
+    #[error("the metrics cannot be registered")]
+    Metrics(#[from] prometheus::Error),
+}
+
+pub(crate) fn user_id(text: &str) -> Result<&str, SettingsError> {
+    let fits =
+        text.starts_with("us-") && text.len() > 3 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    if fits { Ok(text) } else { Err(SettingsError::UserId(text.to_owned())) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn polls_start_at_thirty_seconds_and_never_wait_longer_than_two_hours() {
+        let cadence = PollCadence::default();
+        let waits: Vec<u64> = (1..=20).map(|n| cadence.after(n).as_secs()).collect();
+        assert_eq!(&waits[..5], [30, 45, 67, 101, 151]);
+        assert_eq!(*waits.last().unwrap(), 7200);
+        assert!(waits.is_sorted());
+        assert_eq!(cadence.after(u32::MAX).as_secs(), 7200);
+    }
+}

@@ -1,0 +1,23 @@
+//! What a payout is: money, ids, states and the rules between them.
+//!
+//! Plain values and pure functions. Nothing here does IO, reads a clock, or knows Temporal, SQL, HTTP or a
+//! provider's words; that is what lets every rule be tested in milliseconds and replayed years later.
+//!
+//! Reading order: [`PayoutRequest`] (what is asked), [`PayoutKey`] (how it is recognised for ever),
+//! [`PayoutView`] (what the provider says of it), [`Outcome`] (how it ended).
+
+mod echo;
+mod ids;
+mod money;
+mod outcome;
+mod purpose;
+mod request;
+mod view;
+
+pub use echo::{Difference, echo_check};
+pub use ids::{ExternalId, PayoutKey, Program, WalletId};
+pub use money::{Amount, Asset, Fiat};
+pub use outcome::{Ending, Money, Outcome, Stage, ending_of};
+pub use purpose::Purpose;
+pub use request::{BankDestination, Destination, FieldError, PayoutRequest, Refusal};
+pub use view::{Asked, Offer, PayoutView, Progress, Requester, Until};

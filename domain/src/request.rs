@@ -1,0 +1,397 @@
+//! What a caller asks for: read from plain JSON that any language can write, refused with the field, the value and
+//! what was expected.
+
+use std::{collections::BTreeMap, fmt};
+
+use serde::Serialize;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::{Amount, Asset, ExternalId, PayoutKey, Program, Purpose, WalletId};
+
+/// One payout, checked. Whoever holds one holds valid fields: the only way in is [`PayoutRequest::parse`].
+///
+/// The JSON form is durable: it is a workflow's input, and its digest is kept for ever. Fields are only added, and
+/// only with a default that is left out when written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PayoutRequest {
+    /// The caller's own id for this payout. The same id is the same payout, for ever.
+    pub external_id: ExternalId,
+    /// The wallet that pays. Its network decides on which chain.
+    pub wallet_id: WalletId,
+    /// The token that is paid with.
+    pub asset: Asset,
+    /// How much of it, in its smallest unit.
+    pub amount: Amount,
+    /// Who gets it.
+    pub destination: Destination,
+    /// What the payout belongs to in the caller's books.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub program: Option<Program>,
+}
+
+/// Reads what [`PayoutRequest::parse`] reads, so that no unchecked request exists, not even one from a history.
+impl<'de> serde::Deserialize<'de> for PayoutRequest {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        Self::parse(&Value::deserialize(d)?).map_err(serde::de::Error::custom)
+    }
+}
+
+/// Who gets the money.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind")]
+pub enum Destination {
+    /// A bank account known to a payout provider.
+    Bank(BankDestination),
+}
+
+/// A bank account, by the ids under which the payout provider knows its owner and the account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BankDestination {
+    /// The provider that turns tokens into bank money. Today: `Borderless`.
+    pub provider: String,
+    /// The account holder, as the provider knows it.
+    pub account_id: String,
+    /// The bank account, as the provider knows it.
+    pub instructions_id: String,
+    /// What the bank pays out, ISO 4217.
+    pub currency: String,
+    /// Where the bank is, ISO 3166-1 alpha-2.
+    pub country: String,
+    /// Why the money is sent.
+    pub purpose: Purpose,
+}
+
+/// One thing that is wrong with a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
+pub struct FieldError {
+    /// The field, as a path: `destination.country`.
+    pub field: String,
+    /// What stood there, or that nothing did.
+    pub value: String,
+    /// What should have stood there.
+    pub expected: String,
+}
+
+impl fmt::Display for FieldError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} is not accepted; expected {}", self.field, self.value, self.expected)
+    }
+}
+
+/// Why a request was refused: everything that is wrong with it, at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal(pub Vec<FieldError>);
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all: Vec<String> = self.0.iter().map(FieldError::to_string).collect();
+        f.write_str(&all.join("; "))
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+impl PayoutRequest {
+    /// Reads a request.
+    ///
+    /// # Errors
+    /// Everything that is wrong: missing and unknown fields, wrong types, values outside what is accepted.
+    pub fn parse(json: &Value) -> Result<Self, Refusal> {
+        let mut errors = Vec::new();
+        let Some(mut all) = Fields::open(json, "", &mut errors) else { return Err(Refusal(errors)) };
+        let external_id = all.text("externalId", &mut errors, ExternalId::parse);
+        let wallet_id = all.text("walletId", &mut errors, WalletId::parse);
+        let asset = all.object("asset", &mut errors, asset);
+        let amount = all.text("amount", &mut errors, Amount::parse);
+        let destination = all.object("destination", &mut errors, destination);
+        let program = all.optional_text("program", &mut errors, Program::parse);
+        all.close(&mut errors);
+        match (external_id, wallet_id, asset, amount, destination) {
+            (Some(external_id), Some(wallet_id), Some(asset), Some(amount), Some(destination)) if errors.is_empty() => {
+                Ok(Self { external_id, wallet_id, asset, amount, destination, program })
+            }
+            _ => Err(Refusal(errors)),
+        }
+    }
+
+    /// The key this payout has for ever.
+    pub fn key(&self) -> PayoutKey {
+        PayoutKey::of(&self.external_id)
+    }
+
+    /// SHA-256 over the request, in hex: two requests are the same exactly when their digests are.
+    ///
+    /// Taken over the checked form, so that the order of fields, spaces and the case of a contract address make no
+    /// difference, with a tag in front so that it can never be taken for a digest of something else.
+    pub fn digest(&self) -> String {
+        let json = serde_json::to_vec(self).unwrap_or_default(); // a struct of strings always serialises
+        let hash = Sha256::new().chain_update(b"remit.payout.v1\n").chain_update(&json).finalize();
+        hash.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// One line for people: `1000000000 of Erc20:0x3c49… to a bank account in BR, paid out in BRL`.
+    pub fn summary(&self) -> String {
+        let Destination::Bank(bank) = &self.destination;
+        format!(
+            "{} units of {} to a bank account in {}, paid out in {} by {}",
+            self.amount,
+            self.asset.label(),
+            bank.country,
+            bank.currency,
+            bank.provider
+        )
+    }
+}
+
+fn asset(fields: &mut Fields<'_>, errors: &mut Vec<FieldError>) -> Option<Asset> {
+    const KINDS: &str =
+        "one of \"Erc20\", \"Spl\", \"Spl2022\" (payouts are made in tokens; native coins cannot be paid out)";
+    let kind = fields.text("kind", errors, |kind| match kind {
+        "Erc20" | "Spl" | "Spl2022" => Ok(kind.to_owned()),
+        _ => Err(KINDS),
+    });
+    match kind.as_deref() {
+        Some("Erc20") => fields.text("contract", errors, Asset::evm_address).map(|contract| Asset::Erc20 { contract }),
+        Some("Spl") => fields.text("mint", errors, Asset::solana_address).map(|mint| Asset::Spl { mint }),
+        Some(_) => fields.text("mint", errors, Asset::solana_address).map(|mint| Asset::Spl2022 { mint }),
+        None => {
+            fields.forget_the_rest();
+            None
+        }
+    }
+}
+
+fn destination(fields: &mut Fields<'_>, errors: &mut Vec<FieldError>) -> Option<Destination> {
+    fields.text("kind", errors, |kind| if kind == "Bank" { Ok(()) } else { Err("\"Bank\"") });
+    let provider =
+        fields.text("provider", errors, |p| if p == "Borderless" { Ok(p.to_owned()) } else { Err("\"Borderless\"") });
+    let account_id = fields.text("accountId", errors, opaque);
+    let instructions_id = fields.text("instructionsId", errors, opaque);
+    let currency = fields.text("currency", errors, |code| {
+        let upper = code.bytes().all(|b| b.is_ascii_uppercase());
+        iso_currency::Currency::from_code(code)
+            .filter(|_| upper)
+            .map(|c| c.code().to_owned())
+            .ok_or("an ISO 4217 currency code in capitals, e.g. \"BRL\"")
+    });
+    let country = fields.text("country", errors, |code| {
+        let upper = code.len() == 2 && code.bytes().all(|b| b.is_ascii_uppercase());
+        rust_iso3166::from_alpha2(code)
+            .filter(|_| upper)
+            .map(|c| c.alpha2.to_owned())
+            .ok_or("an ISO 3166-1 country code of two capitals, e.g. \"BR\"")
+    });
+    let purpose = fields.text("purpose", errors, |text| {
+        Purpose::parse(text)
+            .ok_or("one of the payment purposes, e.g. \"salary payment\" (`remit payout start --help` lists them)")
+    });
+    Some(Destination::Bank(BankDestination {
+        provider: provider?,
+        account_id: account_id?,
+        instructions_id: instructions_id?,
+        currency: currency?,
+        country: country?,
+        purpose: purpose?,
+    }))
+}
+
+/// An id that only the provider understands.
+fn opaque(text: &str) -> Result<String, &'static str> {
+    let fits = (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
+    if fits { Ok(text.to_owned()) } else { Err("the provider's id: 1 to 128 visible ASCII characters") }
+}
+
+/// The fields of one JSON object, taken one by one; what is left over at the end is unknown.
+struct Fields<'a> {
+    path: &'a str,
+    left: BTreeMap<&'a str, &'a Value>,
+}
+
+impl<'a> Fields<'a> {
+    fn open(json: &'a Value, path: &'a str, errors: &mut Vec<FieldError>) -> Option<Self> {
+        let Value::Object(object) = json else {
+            let field = if path.is_empty() { "(the whole request)" } else { path };
+            errors.push(wrong(field, Some(json), "a JSON object"));
+            return None;
+        };
+        Some(Self { path, left: object.iter().map(|(name, value)| (name.as_str(), value)).collect() })
+    }
+
+    fn name(&self, field: &str) -> String {
+        if self.path.is_empty() { field.to_owned() } else { format!("{}.{field}", self.path) }
+    }
+
+    fn text<T>(
+        &mut self,
+        field: &str,
+        errors: &mut Vec<FieldError>,
+        parse: impl FnOnce(&str) -> Result<T, &'static str>,
+    ) -> Option<T> {
+        let value = self.left.remove(field);
+        let parsed = match value {
+            Some(Value::String(text)) => parse(text),
+            _ => Err("a string"),
+        };
+        parsed.map_err(|expected| errors.push(wrong(&self.name(field), value, expected))).ok()
+    }
+
+    fn optional_text<T>(
+        &mut self,
+        field: &str,
+        errors: &mut Vec<FieldError>,
+        parse: impl FnOnce(&str) -> Result<T, &'static str>,
+    ) -> Option<T> {
+        if matches!(self.left.get(field), None | Some(Value::Null)) {
+            self.left.remove(field);
+            return None;
+        }
+        self.text(field, errors, parse)
+    }
+
+    fn object<T>(
+        &mut self,
+        field: &str,
+        errors: &mut Vec<FieldError>,
+        read: impl FnOnce(&mut Fields<'_>, &mut Vec<FieldError>) -> Option<T>,
+    ) -> Option<T> {
+        let name = self.name(field);
+        let Some(value) = self.left.remove(field) else {
+            errors.push(wrong(&name, None, "a JSON object"));
+            return None;
+        };
+        let mut inner = Fields::open(value, &name, errors)?;
+        let read = read(&mut inner, errors);
+        inner.close(errors);
+        read
+    }
+
+    /// For when an error is on record already and what else is here cannot be judged.
+    fn forget_the_rest(&mut self) {
+        self.left.clear();
+    }
+
+    fn close(self, errors: &mut Vec<FieldError>) {
+        for (field, value) in &self.left {
+            errors.push(wrong(&self.name(field), Some(value), "no such field (is the name spelt right?)"));
+        }
+    }
+}
+
+fn wrong(field: &str, value: Option<&Value>, expected: &str) -> FieldError {
+    let value = match value {
+        None => "nothing".to_owned(),
+        Some(value) => {
+            let text = value.to_string();
+            match text.char_indices().nth(80) {
+                Some((end, _)) => format!("{}… ({} bytes)", &text[..end], text.len()),
+                None => text,
+            }
+        }
+    };
+    FieldError { field: field.to_owned(), value, expected: expected.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn good() -> Value {
+        json!({
+            "externalId": "invoice-2026-0001",
+            "walletId": "wa-5pfuu-9euek-h0odgb6snva8ph3k",
+            "asset": {"kind": "Erc20", "contract": "0x3C499c542cEF5E3811e1192ce70d8cC03d5c3359"},
+            "amount": "1000000000",
+            "destination": {"kind": "Bank", "provider": "Borderless", "accountId": "acc-1", "instructionsId": "pi-1",
+                            "currency": "BRL", "country": "BR", "purpose": "salary payment"}
+        })
+    }
+
+    fn errors_of(change: impl FnOnce(&mut Value)) -> Vec<String> {
+        let mut json = good();
+        change(&mut json);
+        match PayoutRequest::parse(&json) {
+            Ok(_) => vec![],
+            Err(Refusal(errors)) => errors.iter().map(|e| format!("{} {}", e.field, e.value)).collect(),
+        }
+    }
+
+    #[test]
+    fn a_good_request_reads_and_writes_the_same_json() {
+        let request = PayoutRequest::parse(&good()).unwrap();
+        let again = PayoutRequest::parse(&serde_json::to_value(&request).unwrap()).unwrap();
+        assert_eq!(request, again);
+        insta::assert_json_snapshot!(request);
+        insta::assert_snapshot!(request.digest());
+    }
+
+    #[test]
+    fn each_bad_field_is_named_with_its_value() {
+        type Case = (fn(&mut Value), &'static str);
+        let cases: &[Case] = &[
+            (|j| j["amount"] = json!("12.5"), "amount \"12.5\""),
+            (|j| j["amount"] = json!(1000), "amount 1000"),
+            (|j| j["externalId"] = json!(""), "externalId \"\""),
+            (|j| j["walletId"] = json!("my wallet"), "walletId \"my wallet\""),
+            (|j| j["asset"] = json!({"kind": "Native"}), "asset.kind \"Native\""),
+            (|j| j["asset"]["contract"] = json!("0x12"), "asset.contract \"0x12\""),
+            (|j| j["asset"]["mint"] = json!("x"), "asset.mint \"x\""),
+            (|j| j["destination"]["country"] = json!("usa"), "destination.country \"usa\""),
+            (|j| j["destination"]["country"] = json!("br"), "destination.country \"br\""),
+            (|j| j["destination"]["currency"] = json!("XYZ"), "destination.currency \"XYZ\""),
+            (|j| j["destination"]["purpose"] = json!("fun"), "destination.purpose \"fun\""),
+            (|j| j["destination"]["provider"] = json!("Bank of Me"), "destination.provider \"Bank of Me\""),
+            (|j| j["destination"]["accountId"] = json!("a b"), "destination.accountId \"a b\""),
+            (|j| j["program"] = json!("pay roll"), "program \"pay roll\""),
+            (|j| j["memo"] = json!("hi"), "memo \"hi\""),
+            (|j| *j = json!([1]), "(the whole request) [1]"),
+            (
+                |j| {
+                    j.as_object_mut().unwrap().remove("amount");
+                },
+                "amount nothing",
+            ),
+        ];
+        for (change, expected) in cases {
+            assert_eq!(errors_of(change), [*expected]);
+        }
+        let long = errors_of(|j| j["externalId"] = json!("x".repeat(300)));
+        assert!(long[0].starts_with("externalId \"xxx") && long[0].ends_with("(302 bytes)"), "{long:?}");
+    }
+
+    #[test]
+    fn everything_wrong_is_said_at_once() {
+        let errors = errors_of(|j| {
+            j["amount"] = json!("1.0");
+            j["destination"]["country"] = json!("usa");
+        });
+        assert_eq!(errors.len(), 2);
+    }
+
+    #[test]
+    fn the_digest_ignores_spelling_but_no_fact() {
+        let base = PayoutRequest::parse(&good()).unwrap().digest();
+        let mut same = good();
+        same["asset"]["contract"] = json!("0x3c499c542cef5e3811e1192ce70d8cc03d5c3359");
+        same["program"] = Value::Null;
+        assert_eq!(PayoutRequest::parse(&same).unwrap().digest(), base);
+        type Change = fn(&mut Value);
+        let changes: &[Change] = &[
+            |j| j["amount"] = json!("1000000001"),
+            |j| j["externalId"] = json!("invoice-2026-0002"),
+            |j| j["destination"]["instructionsId"] = json!("pi-2"),
+            |j| j["destination"]["accountId"] = json!("acc-2"),
+            |j| j["destination"]["purpose"] = json!("other"),
+            |j| j["program"] = json!("payroll"),
+        ];
+        for change in changes {
+            let mut other = good();
+            change(&mut other);
+            assert_ne!(PayoutRequest::parse(&other).unwrap().digest(), base);
+        }
+    }
+}

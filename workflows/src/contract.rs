@@ -1,0 +1,254 @@
+//! The contract: which activities exist, what goes in and what comes out. The workflow states what it needs; the
+//! `activities` crate supplies it, and the compiler holds the two together.
+//!
+//! Everything here stands in histories. Fields are only added, with a default. A sad answer is a value; an error
+//! means that there was no answer.
+
+use remit_domain::{Difference, Offer, Outcome, PayoutKey, PayoutRequest, PayoutView, Until};
+use serde::{Deserialize, Serialize};
+use temporalio_common::ActivityError;
+use temporalio_macros::activity_definitions;
+
+use crate::names;
+
+/// The activities of a payout.
+pub struct PayoutActivities;
+
+/// The macro keeps its marker types in a private module; implementers need their paths.
+pub mod definitions {
+    pub use super::payout_activities::*;
+}
+
+#[activity_definitions]
+impl PayoutActivities {
+    /// Claims the key for this request, for ever. Twice: the second time it is known. Queue `remit`.
+    #[activity(name = names::CLAIM_PAYOUT)]
+    pub fn claim_payout(input: ClaimPayout) -> Result<Claim, ActivityError> {
+        unimplemented!()
+    }
+
+    /// Asks what the beneficiary would get. Changes nothing. Queue `remit-provider`.
+    #[activity(name = names::QUOTE_PAYOUT)]
+    pub fn quote_payout(input: QuotePayout) -> Result<Quoted, ActivityError> {
+        unimplemented!()
+    }
+
+    /// Creates the payout with the bytes on record under its key. Twice: the provider answers with the first one.
+    /// Queue `remit-provider`.
+    #[activity(name = names::CREATE_PAYOUT)]
+    pub fn create_payout(input: CreatePayout) -> Result<Creation, ActivityError> {
+        unimplemented!()
+    }
+
+    /// Reads the payout; while it is not what is waited for, fails as "not yet" and is asked again later. Changes
+    /// nothing. Queue `remit-provider`.
+    #[activity(name = names::READ_PAYOUT)]
+    pub fn read_payout(input: ReadPayout) -> Result<PayoutView, ActivityError> {
+        unimplemented!()
+    }
+
+    /// Checks the records, reads the payout, takes the gate, confirms. Twice: reads first, and sends a second time
+    /// only when the provider still waits and ten seconds have passed. Queue `remit-provider`.
+    #[activity(name = names::CONFIRM_PAYOUT)]
+    pub fn confirm_payout(input: ConfirmPayout) -> Result<Confirmation, ActivityError> {
+        unimplemented!()
+    }
+
+    /// Closes the gate, so that nothing can be confirmed any more. Twice: it stays closed. Queue `remit`.
+    #[activity(name = names::CLOSE_GATE)]
+    pub fn close_gate(input: CloseGate) -> Result<GateClosing, ActivityError> {
+        unimplemented!()
+    }
+
+    /// Writes the outcome down. Twice: the first one stands and is returned. Queue `remit`.
+    #[activity(name = names::RECORD_OUTCOME)]
+    pub fn record_outcome(input: RecordOutcome) -> Result<Outcome, ActivityError> {
+        unimplemented!()
+    }
+}
+
+/// Input of `claim_payout`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClaimPayout {
+    /// The key to claim.
+    pub key: PayoutKey,
+    /// Digest of the request it is claimed for.
+    pub digest: String,
+    /// The caller's id, kept beside the key.
+    pub external_id: String,
+}
+
+/// Answer of `claim_payout`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "claim", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Claim {
+    /// The key is ours, from now on.
+    New,
+    /// The same request was claimed before.
+    Known {
+        /// The provider's id of the payout, where one is known.
+        payout: Option<String>,
+        /// True when Confirm may have been sent.
+        confirming: bool,
+        /// How it ended, where it has.
+        outcome: Option<Outcome>,
+    },
+    /// The key belongs to another request.
+    Conflict,
+}
+
+/// Input of `quote_payout`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct QuotePayout {
+    /// What would be paid.
+    pub request: PayoutRequest,
+}
+
+/// Answer of `quote_payout`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "quoted", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Quoted {
+    /// What is offered; may be empty.
+    Offers {
+        /// The offers, best first.
+        offers: Vec<Offer>,
+    },
+    /// The provider does not quote this.
+    Refused {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Input of `create_payout`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CreatePayout {
+    /// The idempotency key at the provider.
+    pub key: PayoutKey,
+    /// Digest of the request; the claim on record must carry it.
+    pub digest: String,
+    /// What to create.
+    pub request: PayoutRequest,
+}
+
+/// Answer of `create_payout`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "creation", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Creation {
+    /// It exists. Whether it is what was asked for is for the workflow to see.
+    Exists {
+        /// What the provider says of it.
+        view: PayoutView,
+    },
+    /// The provider refused; nothing was created.
+    Refused {
+        /// Why.
+        reason: String,
+    },
+    /// Another payout is on record for this key already: a person looks.
+    Doubtful {
+        /// What does not fit.
+        reason: String,
+    },
+}
+
+/// Input of `read_payout`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReadPayout {
+    /// The payout's key, for logs.
+    pub key: PayoutKey,
+    /// The provider's id of the payout.
+    pub payout: String,
+    /// What is waited for.
+    pub until: Until,
+    /// What made us read, for the metric that tells lost webhooks.
+    pub because: Because,
+}
+
+/// Why a payout is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Because {
+    /// A webhook's nudge.
+    Nudge,
+    /// The polling behind it.
+    Poll,
+    /// Taking up again what was begun before, or looking at a deadline.
+    Check,
+}
+
+/// Input of `confirm_payout`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfirmPayout {
+    /// The payout's key; its gate is taken.
+    pub key: PayoutKey,
+    /// Digest of the request; the claim on record must carry it.
+    pub digest: String,
+    /// What was asked; what is read must echo it.
+    pub request: PayoutRequest,
+    /// The provider's id of the payout.
+    pub payout: String,
+    /// The deposit address that was read and checked. If another is read now, nothing is sent.
+    pub address: String,
+}
+
+/// Answer of `confirm_payout`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "confirmation", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Confirmation {
+    /// Confirmed.
+    Sent,
+    /// Not sent by this call: the payout is not waiting for it (any more).
+    NotWaiting {
+        /// What it is instead.
+        view: PayoutView,
+    },
+    /// Not sent: what is read now is not what was asked or checked.
+    Changed {
+        /// Every difference.
+        differences: Vec<Difference>,
+    },
+    /// Not sent: the gate is closed.
+    GateClosed {
+        /// Who or what closed it.
+        why: String,
+    },
+    /// Refused by the provider, which still waits: a person looks.
+    Refused {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Input of `close_gate`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CloseGate {
+    /// The payout's key.
+    pub key: PayoutKey,
+    /// Who or what closes it.
+    pub why: String,
+}
+
+/// Answer of `close_gate`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "gate", rename_all = "camelCase")]
+pub enum GateClosing {
+    /// Closed: nothing can be confirmed any more.
+    Closed,
+    /// Too late: Confirm has been sent, or is being sent.
+    Confirming,
+}
+
+/// Input of `record_outcome`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RecordOutcome {
+    /// The outcome.
+    pub outcome: Outcome,
+}

@@ -1,0 +1,191 @@
+//! How a payout's workflow calls, waits and shows: the plumbing under [`crate::payout`].
+
+use std::time::{Duration, SystemTime};
+
+use remit_domain::{Money, PayoutRequest, PayoutView, Stage, Until};
+use temporalio_common::{ActivityDefinition, data_converters::TemporalDeserializable};
+use temporalio_workflow::{
+    TimerOptions, WaitConditionOptions, WorkflowCancellationToken, WorkflowContext, WorkflowTermination, select,
+};
+
+use crate::{
+    contract::{Because, PayoutActivities, ReadPayout},
+    options::{self, Urgency},
+    payout::Payout,
+    signals::About,
+    status::{Status, rfc3339},
+};
+
+/// A single reading that takes longer than this is given up: a person looks.
+const READ_WITHIN: Duration = Duration::from_secs(24 * 3600);
+
+/// One payout being worked on: what was asked, and the scope all its calls run under.
+pub(crate) struct Job {
+    pub(crate) request: PayoutRequest,
+    pub(crate) digest: String,
+    /// Detached from Temporal's cancellation, see the module's head.
+    pub(crate) scope: WorkflowCancellationToken,
+}
+
+/// Why the ordinary course stops.
+pub(crate) enum Stop {
+    /// The run fails: its input may be corrected.
+    Refused(WorkflowTermination),
+    /// A person looks.
+    Person { reason: String, money: Money },
+}
+
+pub(crate) fn person(reason: impl Into<String>, money: Money) -> Stop {
+    Stop::Person { reason: reason.into(), money }
+}
+
+/// How a wait ended.
+pub(crate) enum Waited {
+    For(PayoutView),
+    TimeUp,
+}
+
+pub(crate) type Ctx = WorkflowContext<Payout>;
+
+impl Job {
+    /// Waits until a reading is what is waited for. Webhooks nudge, polling stands behind them, the timer is the end.
+    pub(crate) async fn wait(
+        &self,
+        ctx: &Ctx,
+        payout: &str,
+        until: Until,
+        about: About,
+        what: &str,
+        limit: SystemTime,
+    ) -> Result<Waited, Stop> {
+        let Ok(left) = limit.duration_since(now(ctx)) else { return Ok(Waited::TimeUp) };
+        self.show(ctx, |status| {
+            status.waits_for = Some(what.to_owned());
+            status.until = Some(rfc3339(limit));
+        });
+        let whole = self.scope.child_token();
+        let mut timer = ctx.timer(
+            TimerOptions::builder(left)
+                .summary(format!("wait for {what}, at most until {}", rfc3339(limit)))
+                .cancellation_token(whole.clone())
+                .build(),
+        );
+        let waited = loop {
+            if ctx.state(|wf| wf.nudges.has(about)) {
+                ctx.state_mut(|wf| wf.nudges.clear(about));
+                let view = self.read(ctx, payout, Because::Nudge).await?;
+                if until.is_met_by(&view.progress) {
+                    break Waited::For(view);
+                }
+                self.seen(ctx, &view);
+            }
+            let race = whole.child_token();
+            let input =
+                ReadPayout { key: self.request.key(), payout: payout.to_owned(), until, because: Because::Poll };
+            let mut poll = ctx.execute_activity(
+                PayoutActivities::read_payout,
+                input,
+                options::poll(&format!("look now and then: {what}"), &race),
+            );
+            let nudged = ctx.wait_condition_with_options(
+                |wf| wf.nudges.has(about),
+                WaitConditionOptions::builder().cancellation_token(race.clone()).build(),
+            );
+            let mut nudged = Box::pin(nudged);
+            let end = select! {
+                _ = nudged => None,
+                read = poll => Some(match read {
+                    Ok(view) => Ok(Waited::For(view)),
+                    Err(error) => Err(person(format!("the payout cannot be read: {}", cause(&error)), Money::Unknown)),
+                }),
+                _ = timer => Some(Ok(Waited::TimeUp)),
+            };
+            drop(nudged);
+            race.cancel();
+            if let Some(end) = end {
+                break end?;
+            }
+        };
+        whole.cancel();
+        self.show(ctx, |status| {
+            status.waits_for = None;
+            status.until = None;
+        });
+        Ok(waited)
+    }
+
+    /// Reads once, now.
+    pub(crate) async fn read(&self, ctx: &Ctx, payout: &str, because: Because) -> Result<PayoutView, Stop> {
+        let input = ReadPayout { key: self.request.key(), payout: payout.to_owned(), until: Until::Now, because };
+        let options =
+            options::provider("read the payout at the provider", Urgency::NudgedRead, READ_WITHIN, &self.scope);
+        ctx.execute_activity(PayoutActivities::read_payout, input, options)
+            .await
+            .map_err(|error| person(format!("the payout cannot be read: {}", cause(&error)), Money::Unknown))
+    }
+
+    /// A write to the records: by the worker at hand, else through the task queue for as long as it takes.
+    pub(crate) async fn on_record<A>(
+        &self,
+        ctx: &Ctx,
+        activity: impl Fn() -> A,
+        summary: &str,
+        input: A::Input,
+    ) -> Result<A::Output, Stop>
+    where
+        A: ActivityDefinition,
+        A::Input: Clone,
+        A::Output: TemporalDeserializable,
+    {
+        let at_hand = options::records_at_hand(summary, &self.scope);
+        if let Ok(answer) = ctx.execute_local_activity(activity(), input.clone(), at_hand).await {
+            return Ok(answer);
+        }
+        ctx.execute_activity(activity(), input, options::records(summary, &self.scope))
+            .await
+            .map_err(|error| person(format!("{summary}: {}", cause(&error)), Money::Unknown))
+    }
+
+    pub(crate) fn stage(&self, ctx: &Ctx, stage: Stage, says: &str) {
+        self.show(ctx, |status| {
+            status.stage = stage;
+            status.says = says.to_owned();
+        });
+    }
+
+    pub(crate) fn note(&self, ctx: &Ctx, what: impl Into<String>) {
+        let at = now(ctx);
+        ctx.state_mut(|wf| with(wf, |status| status.note(at, what)));
+    }
+
+    /// Takes in a reading; the timeline gets a line when it says something new.
+    pub(crate) fn seen(&self, ctx: &Ctx, view: &PayoutView) {
+        let at = now(ctx);
+        self.show(ctx, |status| {
+            if status.read.as_ref().is_none_or(|before| before.progress != view.progress) {
+                status.note(at, format!("the provider says: {}", view.progress.describe()));
+            }
+            status.read = Some(view.clone());
+        });
+    }
+
+    pub(crate) fn show(&self, ctx: &Ctx, change: impl FnOnce(&mut Status)) {
+        ctx.state_mut(|wf| with(wf, change));
+        ctx.set_current_details(ctx.state(|wf| wf.input.as_ref().map(Status::details).unwrap_or_default()));
+    }
+}
+
+pub(crate) fn now(ctx: &Ctx) -> SystemTime {
+    ctx.workflow_time().unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
+pub(crate) fn with(wf: &mut Payout, change: impl FnOnce(&mut Status)) {
+    if let Ok(status) = &mut wf.input {
+        change(status);
+    }
+}
+
+/// The message a person can use: the innermost one.
+pub(crate) fn cause(error: &temporalio_workflow::ActivityExecutionError) -> String {
+    error.cause().map_or_else(|| error.to_string(), ToString::to_string)
+}

@@ -1,0 +1,20 @@
+//! The decisions about a payout, and the contract: what is asked of activities, what is signalled and queried.
+//!
+//! Start in [`payout`]. This crate knows Temporal's authoring surface and `domain`; it has no HTTP, no SQL, no
+//! environment and no worker in its tree, which is what keeps it deterministic.
+
+// The macros generate markers without documentation.
+#[expect(missing_docs)]
+pub mod contract;
+pub mod names;
+#[expect(missing_docs)]
+pub mod payout;
+pub mod search;
+pub mod signals;
+pub mod status;
+
+mod job;
+mod options;
+mod refusal;
+
+pub use payout::Payout;

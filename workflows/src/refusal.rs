@@ -1,0 +1,42 @@
+//! The two ways a run fails: refused input, and an id that belongs to another request. Both may be corrected and
+//! started again under the same id; every other ending is a value.
+
+use remit_domain::PayoutRequest;
+use temporalio_common::{data_converters::RawValue, error::ApplicationFailure};
+use temporalio_workflow::WorkflowTermination;
+
+use crate::names;
+
+/// Reads the input of a run, whatever a starter in whatever language sent.
+///
+/// # Errors
+/// What is wrong with it, for people.
+pub(crate) fn read_input(raw: &RawValue) -> Result<PayoutRequest, String> {
+    let payload = match raw.payloads.as_slice() {
+        [payload] => payload,
+        [] => return Err("the input is missing; expected one JSON object, the payout request".into()),
+        more => return Err(format!("{} inputs came; expected one JSON object, the payout request", more.len())),
+    };
+    let encoding = payload.metadata.get("encoding").map(|e| String::from_utf8_lossy(e)).unwrap_or_default();
+    if encoding != "json/plain" {
+        return Err(format!("the input is encoded as {encoding:?}; expected one JSON object (json/plain)"));
+    }
+    let json = serde_json::from_slice(&payload.data).map_err(|e| format!("the input is not JSON: {e}"))?;
+    PayoutRequest::parse(&json).map_err(|refusal| refusal.to_string())
+}
+
+pub(crate) fn refused(why: String) -> WorkflowTermination {
+    failure(why, names::ERROR_REFUSED)
+}
+
+pub(crate) fn conflict(key: &str) -> WorkflowTermination {
+    failure(
+        format!("the id of payout {key} was used before for another request; nothing was started"),
+        names::ERROR_CONFLICT,
+    )
+}
+
+fn failure(why: String, kind: &str) -> WorkflowTermination {
+    // A starter's retry policy must not repeat what can only be refused again.
+    ApplicationFailure::builder(why).type_name(kind.to_owned()).non_retryable(true).build().into()
+}

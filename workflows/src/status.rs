@@ -1,0 +1,125 @@
+//! Where a payout is, for people and programs: the answer of the `status` query and the text in the Web UI.
+
+use std::time::SystemTime;
+
+use remit_domain::{Ending, Offer, Outcome, PayoutKey, PayoutRequest, PayoutView, Stage};
+use serde::{Deserialize, Serialize};
+
+/// Answer of the `status` query.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    /// The payout's key.
+    pub key: PayoutKey,
+    /// What was asked.
+    pub request: PayoutRequest,
+    /// Digest of what was asked.
+    pub digest: String,
+    /// Where it is.
+    pub stage: Stage,
+    /// In words.
+    pub says: String,
+    /// Whom or what it waits for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<String>,
+    /// Until when, RFC 3339 UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+    /// What the beneficiary gets, as quoted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quoted: Option<Offer>,
+    /// The last reading at the provider.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read: Option<PayoutView>,
+    /// Set when something takes longer than it should.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attention: Option<String>,
+    /// How it ended, once it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
+    /// What happened when, oldest first.
+    pub timeline: Vec<Moment>,
+}
+
+/// One line of a payout's story.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Moment {
+    /// RFC 3339 UTC, workflow time.
+    pub at: String,
+    /// What happened.
+    pub what: String,
+}
+
+/// More lines than a payout can honestly have.
+const TIMELINE: usize = 100;
+
+impl Status {
+    pub(crate) fn new(request: PayoutRequest) -> Self {
+        Self {
+            key: request.key(),
+            digest: request.digest(),
+            request,
+            stage: Stage::Requested,
+            says: "accepted; its id is being claimed".into(),
+            waits_for: None,
+            until: None,
+            quoted: None,
+            read: None,
+            attention: None,
+            outcome: None,
+            timeline: Vec::new(),
+        }
+    }
+
+    pub(crate) fn note(&mut self, now: SystemTime, what: impl Into<String>) {
+        if self.timeline.len() < TIMELINE {
+            self.timeline.push(Moment { at: rfc3339(now), what: what.into() });
+        }
+    }
+
+    /// Markdown for the Web UI: what is so, what it waits for, what to do.
+    pub(crate) fn details(&self) -> String {
+        let mut text = format!("**{}** · {}\n\n", self.stage.as_str(), self.says);
+        if let Some(outcome) = &self.outcome {
+            text += &match outcome.ending {
+                Ending::NeedsPerson => format!("**A person must look**: {}\n\n", outcome.reason),
+                Ending::Completed | Ending::Failed | Ending::Rejected | Ending::Expired | Ending::Canceled => {
+                    format!("{}\n\n", outcome.reason)
+                }
+            };
+        }
+        if let Some(attention) = &self.attention {
+            text += &format!("**Attention**: {attention}\n\n");
+        }
+        if let Some(who) = &self.waits_for {
+            let until = self.until.as_ref().map(|until| format!(" until {until}")).unwrap_or_default();
+            text += &format!("Waits for {who}{until}.\n\n");
+        }
+        text += &format!("| | |\n|---|---|\n| asked | {} |\n", self.request.summary());
+        let mut row = |name: &str, value: Option<String>| {
+            if let Some(value) = value {
+                text += &format!("| {name} | {value} |\n");
+            }
+        };
+        row("quoted", self.quoted.as_ref().map(|o| format!("{} after {} fees (no price is held)", o.receives, o.fees)));
+        row("wallet", Some(format!("`{}`", self.request.wallet_id.as_str())));
+        if let Some(read) = &self.read {
+            row("at the provider", Some(format!("`{}`: {}", read.payout, read.progress.describe())));
+            row("deposit address", read.deposit_address.as_ref().map(|a| format!("`{a}`")));
+            row("transfer", read.transfer.as_ref().map(|t| format!("`{t}`")));
+            row("transaction", read.transaction_hash.as_ref().map(|h| format!("`{h}`")));
+        }
+        if !self.timeline.is_empty() {
+            text += "\n";
+            for moment in &self.timeline {
+                text += &format!("- {} {}\n", moment.at, moment.what);
+            }
+        }
+        text
+    }
+}
+
+/// RFC 3339 in UTC, whole seconds.
+pub(crate) fn rfc3339(time: SystemTime) -> String {
+    jiff::Timestamp::try_from(time).map_or_else(|_| "(no time)".into(), |t| t.strftime("%FT%TZ").to_string())
+}
