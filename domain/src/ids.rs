@@ -55,16 +55,18 @@ fn names_an_attempt(text: &str) -> bool {
     text.rsplit_once("-retry-").is_some_and(|(_, n)| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
 }
 
-/// The id under which the business system asks: 1–255 bytes of UTF-8, kept exactly as it came.
+/// The id under which the business system asks: 1–255 bytes of UTF-8 without NUL (which Postgres cannot keep), kept
+/// exactly as it came.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(transparent)]
 pub struct ExternalId(String);
 
 impl ExternalId {
     /// # Errors
-    /// What was expected, when the text is empty or longer than 255 bytes.
+    /// What was expected, when the text is empty, longer than 255 bytes or has a NUL in it.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
-        if (1..=255).contains(&text.len()) { Ok(Self(text.to_owned())) } else { Err("1 to 255 bytes of text") }
+        let fits = (1..=255).contains(&text.len()) && !text.contains('\0');
+        if fits { Ok(Self(text.to_owned())) } else { Err("1 to 255 bytes of text without NUL") }
     }
 
     /// The id as the caller wrote it.

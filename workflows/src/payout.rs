@@ -401,10 +401,12 @@ impl Job {
             }
         };
         let stage = outcome.ending.stage();
-        ctx.upsert_search_attributes([
-            search::STAGE.value_set(stage.as_str().to_owned()),
-            search::WAITS_FOR.value_unset(),
-        ]);
+        let mut found = vec![search::STAGE.value_set(stage.as_str().to_owned())];
+        // Not unset: the SDK's form of that is refused by the server ("invalid value"), and the task with it.
+        if ctx.search_attributes().get(&search::WAITS_FOR).is_some() {
+            found.push(search::WAITS_FOR.value_set("nobody".to_owned()));
+        }
+        ctx.upsert_search_attributes(found);
         self.note(ctx, format!("{}: {}", stage.as_str(), outcome.reason));
         self.show(ctx, |status| {
             status.stage = stage;

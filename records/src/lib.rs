@@ -1,0 +1,23 @@
+//! The SQL store: what must be remembered about a payout for ever, whatever happens to Temporal.
+//!
+//! One row per attempt of a payout holds the claim of its key, the exact bytes of the create request, the
+//! provider's id for it, the confirm gate and the outcome. Everything in the row is written once; nothing is
+//! deleted. The store takes locks and writes; it does not decide.
+//!
+//! SQLite in a file (`sqlite://path`) is the embedded default, Postgres (`postgres://…`) is for production.
+//! One SQL text serves both; only the migrations differ.
+//!
+//! Every call may be repeated: after a lost answer the second call finds what the first one did and says so
+//! as a value. An [`Error`] means there was no answer.
+
+mod error;
+mod gate;
+mod payouts;
+mod place;
+mod schema;
+mod store;
+
+pub use error::Error;
+pub use gate::{CloseAnswer, Gate, GateAnswer, GateState};
+pub use payouts::{Claim, Known, Noted, PayoutRow};
+pub use store::{Options, Records};

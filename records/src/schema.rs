@@ -1,0 +1,55 @@
+//! The migrations, built into the program. They only go forward: a released file is never changed.
+
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::{AnyConnection, Connection, SqlSafeStr};
+
+use crate::Error;
+use crate::place::Place;
+
+const SQLITE: &[Step] =
+    &[Step { version: 1, name: "payouts", sql: include_str!("../migrations/sqlite/0001_payouts.sql") }];
+
+const POSTGRES: &[Step] =
+    &[Step { version: 1, name: "payouts", sql: include_str!("../migrations/postgres/0001_payouts.sql") }];
+
+struct Step {
+    version: i64,
+    name: &'static str,
+    sql: &'static str,
+}
+
+/// Brings the database to this build's schema. Any number of processes may do so at once.
+///
+/// `run_direct` where `run` would do: the future of `run` cannot be shown to be `Send`
+/// ("implementation of `Acquire` is not general enough").
+pub(crate) async fn migrate(place: &Place, connection: &mut AnyConnection) -> Result<(), Error> {
+    match place {
+        Place::Sqlite { .. } => {
+            // The library's own lock does nothing for SQLite, so one write transaction spans all steps.
+            let mut all = connection.begin_with("BEGIN IMMEDIATE").await?;
+            migrator(SQLITE).run_direct(None, &mut *all, false).await?;
+            all.commit().await?;
+        }
+        // The library takes an advisory lock and runs each step in a transaction of its own.
+        Place::Postgres { .. } => migrator(POSTGRES).run_direct(None, connection, false).await?,
+    }
+    Ok(())
+}
+
+fn migrator(steps: &'static [Step]) -> Migrator {
+    let migration = |step: &'static Step| {
+        Migration::new(step.version, step.name.into(), MigrationType::Simple, step.sql.into_sql_str(), false)
+    };
+    Migrator::with_migrations(steps.iter().map(migration).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_databases_take_the_same_steps() {
+        let names = |steps: &'static [Step]| steps.iter().map(|s| (s.version, s.name)).collect::<Vec<_>>();
+        assert_eq!(names(SQLITE), names(POSTGRES));
+    }
+}

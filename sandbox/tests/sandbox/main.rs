@@ -1,0 +1,12 @@
+//! The sandbox over real HTTP, as a stranger with only Dfns's documents would use it.
+
+mod connection;
+mod control;
+mod faults;
+mod harness;
+mod money;
+mod payouts;
+mod policies;
+mod signing;
+mod transfers;
+mod webhooks;
