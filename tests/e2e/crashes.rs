@@ -1,0 +1,43 @@
+//! Processes that are killed, and gone for a while.
+
+use anyhow::Result;
+use remit::dev::{Begin, Options};
+use remit_domain::Ending;
+use serde_json::json;
+
+use crate::harness::{World, quick};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_killed_between_create_and_confirm_and_between_confirm_and_settle_loses_nothing() -> Result<()> {
+    let slow = json!({"delays": {"instructions": 1_500, "disbursement": 2_500}});
+    let world =
+        World::with(Options { cadence: quick(), organisation: slow, worker: Begin::Later, ..Options::default() })
+            .await?;
+    let worker = world.worker_process()?;
+    world.start("killed-1", "1000000000").await?;
+
+    world.total_is("killed-1", "createsAccepted", 1).await?;
+    worker.kill()?;
+    assert_eq!(world.total("killed-1", "confirmCalls").await?, 0, "killed too late to show anything");
+
+    let worker = world.worker_process()?;
+    world.total_is("killed-1", "confirmsAccepted", 1).await?;
+    worker.kill()?;
+
+    let worker = world.worker_process()?;
+    assert_eq!(world.outcome("killed-1").await?.ending, Ending::Completed);
+    world.paid_exactly_once("killed-1").await?;
+    worker.kill()?;
+    world.end().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payout_started_while_no_worker_runs_is_paid_once_one_does() -> Result<()> {
+    let mut world = World::with(Options { cadence: quick(), worker: Begin::Later, ..Options::default() }).await?;
+    world.start("later-1", "1000000000").await?;
+    assert_eq!(world.ledger("later-1").await?["payouts"], json!([]));
+    world.system.start_worker().await?;
+    assert_eq!(world.outcome("later-1").await?.ending, Ending::Completed);
+    world.paid_exactly_once("later-1").await?;
+    world.end().await
+}

@@ -1,0 +1,213 @@
+//! What the tests share: a system, requests, waiting for a condition, and the other side's books.
+
+use std::{
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+use remit::dev::{Options, PAYER, System};
+use remit_activities::PollCadence;
+use remit_client::Status;
+use remit_domain::{Outcome, PayoutRequest};
+use reqwest::Method;
+use serde_json::{Value, json};
+use temporalio_client::{Client, UntypedWorkflow, WorkflowHandle};
+use temporalio_common::protos::temporal::api::{enums::v1::EventType, history::v1::HistoryEvent};
+
+/// Longer than anything takes on a busy machine; a test that gets here has failed.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// A system, and what the tests ask of it.
+pub struct World {
+    pub system: System,
+}
+
+impl World {
+    /// A system that polls quickly, so that nothing depends on webhooks arriving fast.
+    pub async fn new() -> Result<Self> {
+        Self::with(Options { cadence: quick(), ..Options::default() }).await
+    }
+
+    pub async fn with(options: Options) -> Result<Self> {
+        Ok(Self { system: System::start(options).await? })
+    }
+
+    /// A request of this many units of USDC from the organisation's Polygon wallet.
+    pub fn request(&self, id: &str, units: &str) -> Result<PayoutRequest> {
+        let wallet = self.system.organisation().wallet("Polygon")?.id.clone();
+        Ok(PayoutRequest::parse(&json!({
+            "externalId": id, "walletId": wallet, "amount": units, "program": "tests",
+            "asset": {"kind": "Erc20", "contract": self.system.organisation().token("Polygon")?.contract},
+            "destination": {"kind": "Bank", "provider": "Borderless", "accountId": "acc-1", "instructionsId": "pi-1",
+                            "currency": "BRL", "country": "BR", "purpose": "salary payment"},
+        }))?)
+    }
+
+    /// Starts a payout and gives its request.
+    pub async fn start(&self, id: &str, units: &str) -> Result<PayoutRequest> {
+        let request = self.request(id, units)?;
+        self.system.client().start(&request).await?;
+        Ok(request)
+    }
+
+    /// The outcome of a payout, within patience.
+    pub async fn outcome(&self, id: &str) -> Result<Outcome> {
+        let wait = tokio::time::timeout(PATIENCE, self.system.client().wait(id)).await;
+        match wait {
+            Ok(outcome) => Ok(outcome?),
+            Err(_) => bail!("payout {id} did not end; its status: {:#?}", self.system.client().status(id).await),
+        }
+    }
+
+    /// The status of a payout once it is so.
+    pub async fn status_when(&self, id: &str, what: &str, is_so: impl Fn(&Status) -> bool) -> Result<Status> {
+        until(what, async || Ok(self.system.client().status(id).await.ok().filter(|status| is_so(status)))).await
+    }
+
+    /// The other side's books of one payout.
+    pub async fn ledger(&self, id: &str) -> Result<Value> {
+        self.system.organisation().control(Method::GET, &format!("/ledger?externalId={id}"), None).await
+    }
+
+    /// One total of those books.
+    pub async fn total(&self, id: &str, name: &str) -> Result<u64> {
+        self.ledger(id).await?["totals"][name].as_u64().with_context(|| format!("the ledger has no total {name}"))
+    }
+
+    /// Waits until a total has reached this.
+    pub async fn total_is(&self, id: &str, name: &str, at_least: u64) -> Result<()> {
+        until(&format!("{name} of {id} to be {at_least}"), async || {
+            Ok((self.total(id, name).await? >= at_least).then_some(()))
+        })
+        .await
+    }
+
+    /// What must hold for every payout that was paid: created once, confirmed once, one transfer, whatever happened.
+    pub async fn paid_exactly_once(&self, id: &str) -> Result<()> {
+        for name in ["createsAccepted", "confirmsAccepted", "transfers", "transfersConfirmed"] {
+            let total = self.total(id, name).await?;
+            if total != 1 {
+                bail!("{name} of {id} is {total}: {:#}", self.ledger(id).await?);
+            }
+        }
+        Ok(())
+    }
+
+    /// The events of the payout's last run.
+    pub async fn history(&self, id: &str) -> Result<Vec<HistoryEvent>> {
+        let request = self.request(id, "1")?;
+        let handle = self.handle(&request.key().workflow_id());
+        Ok(handle.fetch_history(Default::default()).into_events().await?)
+    }
+
+    pub fn handle(&self, workflow_id: &str) -> WorkflowHandle<Client, UntypedWorkflow> {
+        self.system.client().temporal().get_workflow_handle::<UntypedWorkflow>(workflow_id)
+    }
+
+    /// No workflow task of this payout ever failed.
+    pub async fn no_task_failed(&self, id: &str) -> Result<()> {
+        let history = self.history(id).await?;
+        if let Some(event) = history.iter().find(|e| e.event_type() == EventType::WorkflowTaskFailed) {
+            bail!("a workflow task of {id} failed: {event:#?}");
+        }
+        Ok(())
+    }
+
+    pub async fn fault(&self, fault: Value) -> Result<()> {
+        self.system.organisation().fault(&fault).await
+    }
+
+    /// A metric of the worker.
+    pub async fn worker_metric(&self, line: &str) -> Result<Option<String>> {
+        let url = format!("{}/metrics", self.system.worker_admin_url());
+        let text = reqwest::Client::builder().no_proxy().build()?.get(url).send().await?.text().await?;
+        Ok(text.lines().find_map(|l| l.strip_prefix(line)).map(|value| value.trim().to_owned()))
+    }
+
+    /// Moves the time of one payout, with the organisation's and the records'.
+    pub async fn advance(&self, id: &str, by: Duration) -> Result<()> {
+        let workflow_id = self.request(id, "1")?.key().workflow_id();
+        self.system.advance(&[&workflow_id], by).await?;
+        Ok(())
+    }
+
+    /// A worker in a process of its own, with the settings of this system.
+    pub fn worker_process(&self) -> Result<Process> {
+        Process::start(&["worker", "--admin", "127.0.0.1:0"], self.system.environment())
+    }
+
+    pub async fn end(self) -> Result<()> {
+        self.system.stop().await
+    }
+}
+
+/// Half a second, then up to two.
+pub fn quick() -> PollCadence {
+    PollCadence { first: Duration::from_millis(500), most: Duration::from_secs(2) }
+}
+
+/// Instructions after this many milliseconds of the organisation's time.
+pub fn instructions_after(ms: u32) -> Value {
+    json!({"delays": {"instructions": ms}})
+}
+
+/// Waits until there is an answer.
+pub async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Result<Option<T>>) -> Result<T> {
+    let deadline = Instant::now() + PATIENCE;
+    while Instant::now() < deadline {
+        if let Some(answer) = ask().await? {
+            return Ok(answer);
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    bail!("waited in vain for {what}")
+}
+
+/// The payer's user, whom the worker signs as.
+pub fn payer(world: &World) -> Result<remit_dfns::Dfns> {
+    world.system.dfns(PAYER)
+}
+
+/// A process of the `remit` program. Killed when dropped.
+pub struct Process(Child);
+
+impl Process {
+    fn start(args: &[&str], environment: &[(String, String)]) -> Result<Self> {
+        let child = Command::new(program()?)
+            .args(args)
+            .envs(environment.iter().cloned())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .context("the remit program does not start")?;
+        Ok(Self(child))
+    }
+
+    /// SIGKILL: no goodbye.
+    pub fn kill(mut self) -> Result<()> {
+        self.0.kill()?;
+        self.0.wait()?;
+        Ok(())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The program that was built beside these tests.
+fn program() -> Result<PathBuf> {
+    let here = std::env::current_exe()?;
+    let folder = here.parent().and_then(std::path::Path::parent).context("no target folder")?;
+    let program = folder.join("remit");
+    if !program.exists() {
+        bail!("{} is missing; build it with `cargo build`, or run `./test`, which does", program.display());
+    }
+    Ok(program)
+}

@@ -1,0 +1,12 @@
+//! The whole system on real servers: Temporal, records, relay, worker, and the sandbox as the other side.
+//!
+//! Every test has a system of its own, on free ports, in a folder of its own. Nothing waits for real time to pass:
+//! where a payout waits for hours, its time is moved.
+
+mod bad_input;
+mod crashes;
+mod endings;
+mod harness;
+mod main_path;
+mod starts;
+mod unknown_outcomes;

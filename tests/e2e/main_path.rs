@@ -1,0 +1,96 @@
+//! The ordinary course, and what it costs.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use anyhow::Result;
+use remit::dev::{Begin, Options};
+use remit_domain::{Ending, Money};
+use reqwest::Method;
+use temporalio_common::protos::temporal::api::enums::v1::EventType;
+
+use crate::harness::{World, instructions_after, quick};
+
+/// The first row of the cost table: events, Actions, requests to the provider.
+const MOST: (usize, usize, u64) = (52, 13, 18);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payout_runs_to_the_bank_within_its_cost() -> Result<()> {
+    // The true cadence. Instructions come after the first poll, so that the webhook is what finds them.
+    let world = World::with(Options { organisation: instructions_after(1_500), ..Options::default() }).await?;
+    world.start("cost-1", "1000000000").await?;
+    world.total_is("cost-1", "confirmsAccepted", 1).await?;
+    world.advance("cost-1", Duration::from_secs(120)).await?;
+    let outcome = world.outcome("cost-1").await?;
+    assert_eq!((outcome.ending, outcome.money), (Ending::Completed, Money::Paid));
+    assert!(outcome.quoted.is_some() && outcome.transaction_hash.is_some(), "{outcome:#?}");
+    world.paid_exactly_once("cost-1").await?;
+
+    let history = world.history("cost-1").await?;
+    let time_skipping =
+        [EventType::WorkflowExecutionTimeSkippingTransitioned, EventType::WorkflowExecutionOptionsUpdated];
+    let events: Vec<_> = history.iter().filter(|e| !time_skipping.contains(&e.event_type())).collect();
+    let billed = [
+        EventType::WorkflowExecutionStarted,
+        EventType::ActivityTaskScheduled,
+        EventType::TimerStarted,
+        EventType::WorkflowExecutionSignaled,
+        EventType::UpsertWorkflowSearchAttributes,
+    ];
+    // Local activities are billed once for each workflow task that has any.
+    let local: BTreeSet<i64> = events
+        .iter()
+        .filter_map(|e| match e.attributes.as_ref()? {
+            temporalio_common::protos::temporal::api::history::v1::history_event::Attributes::MarkerRecordedEventAttributes(
+                marker,
+            ) => Some(marker.workflow_task_completed_event_id),
+            _ => None,
+        })
+        .collect();
+    let actions = events.iter().filter(|e| billed.contains(&e.event_type())).count() + local.len();
+    let requests = world.system.organisation().control(Method::GET, "/requests", None).await?;
+    let requests: u64 = requests["counts"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(route, _)| !route.contains("/webhooks"))
+        .filter_map(|(_, count)| count.as_u64())
+        .sum();
+    // Making the webhook subscription was signed too: two requests that are not this payout's.
+    let requests = requests - 2;
+    println!("a payout on the main path: {} events, {actions} Actions, {requests} requests to Dfns", events.len());
+    for event in &events {
+        println!("  {:3} {:?}", event.event_id, event.event_type());
+    }
+    assert!(events.len() <= MOST.0, "{} events", events.len());
+    assert!(actions <= MOST.1, "{actions} Actions");
+    assert!((5..=MOST.2).contains(&requests), "{requests} requests");
+    world.end().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_the_relay_down_the_poll_finds_it() -> Result<()> {
+    let world = World::with(Options {
+        cadence: quick(),
+        organisation: instructions_after(1_200),
+        relay: Begin::Later,
+        ..Options::default()
+    })
+    .await?;
+    world.start("poll-1", "1000000000").await?;
+    assert_eq!(world.outcome("poll-1").await?.ending, Ending::Completed);
+    world.paid_exactly_once("poll-1").await?;
+    let found = "remit_action_required_found_total{by=\"poll\"}";
+    assert_eq!(world.worker_metric(found).await?.as_deref(), Some("1"));
+    world.end().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_the_relay_up_the_webhook_finds_it_before_the_poll() -> Result<()> {
+    let world = World::with(Options { organisation: instructions_after(1_200), ..Options::default() }).await?;
+    world.start("nudge-1", "1000000000").await?;
+    // The next poll would come after thirty seconds; the confirm comes because of the webhook.
+    world.total_is("nudge-1", "confirmsAccepted", 1).await?;
+    let found = "remit_action_required_found_total{by=\"nudge\"}";
+    assert_eq!(world.worker_metric(found).await?.as_deref(), Some("1"));
+    world.end().await
+}
