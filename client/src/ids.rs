@@ -1,0 +1,72 @@
+//! From what people have in hand, the caller's id or the payout's key, to the workflow that runs the payout.
+
+use remit_domain::{ExternalId, PayoutKey};
+
+use crate::ReadError;
+
+/// The workflows an id may mean, the likeliest first: that of the caller's id, then, when the id has the form of a
+/// derived key (`h-…`, `…-retry-N`), that of the key itself.
+pub(crate) fn workflows_of(id: &str) -> Result<Vec<String>, ReadError> {
+    let external = ExternalId::parse(id).map_err(|_| ReadError::BadId { id: id.chars().take(80).collect() })?;
+    let key = PayoutKey::of(&external);
+    let mut all = vec![key.workflow_id()];
+    if key.as_str() != id && is_derived(id) {
+        all.push(format!("payout-{id}"));
+    }
+    Ok(all)
+}
+
+fn is_derived(id: &str) -> bool {
+    let (base, attempt) = match id.rsplit_once("-retry-") {
+        Some((base, attempt)) => (base, Some(attempt)),
+        None => (id, None),
+    };
+    let hash = base
+        .strip_prefix("h-")
+        .is_some_and(|hex| hex.len() == 32 && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')));
+    let plain = (1..=40).contains(&base.len())
+        && base.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+        && !base.starts_with("h-");
+    match attempt {
+        Some(n) => (hash || plain) && matches!(n.len(), 1 | 2) && n.bytes().all(|b| b.is_ascii_digit()),
+        None => hash,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_callers_id_means_the_workflow_of_its_key() {
+        assert_eq!(workflows_of("invoice-1").expect("an id"), ["payout-invoice-1"]);
+        let long = workflows_of(&"x".repeat(200)).expect("an id");
+        assert!(long.len() == 1 && long[0].starts_with("payout-h-"), "{long:?}");
+    }
+
+    #[test]
+    fn a_key_is_understood_as_one_after_being_tried_as_an_id() {
+        let hash = format!("h-{}", "0123456789abcdef".repeat(2));
+        for key in [hash.as_str(), "invoice-1-retry-2", &format!("{hash}-retry-99")] {
+            let all = workflows_of(key).expect("an id");
+            assert_eq!(all.len(), 2, "{key}");
+            assert!(all[0].starts_with("payout-h-") && all[0] != all[1], "{all:?}");
+            assert_eq!(all[1], format!("payout-{key}"));
+        }
+    }
+
+    #[test]
+    fn what_no_key_looks_like_is_only_an_id() {
+        for id in ["h-12", "h-0123456789ABCDEF0123456789abcdef", "a b-retry-1", "a-retry-100", "-retry-1", "é"] {
+            assert_eq!(workflows_of(id).expect("an id").len(), 1, "{id}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_an_id_is_refused() {
+        for id in [String::new(), "x".repeat(256)] {
+            let error = workflows_of(&id).expect_err("no id");
+            assert!(matches!(error, ReadError::BadId { .. }) && error.to_string().len() < 200, "{error}");
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! The payouts of the demonstration: what each shows, how it should end, and what has to be prepared for it.
+
+use std::time::Duration;
+
+use anyhow::{Error, Result};
+use remit_dfns::{
+    Action, ActivityKind, ApprovalGroup, ApprovalStatus, Approvers, DecisionValue, Dfns, ListApprovals, PolicyBody,
+    Rule, UserList,
+};
+use remit_domain::{Ending, PayoutRequest};
+use serde_json::json;
+
+use crate::dev::{APPROVER, Organisation};
+
+/// One payout.
+#[derive(Debug)]
+pub(super) struct Case {
+    /// Its business id.
+    pub(super) id: &'static str,
+    /// What it shows.
+    pub(super) shows: &'static str,
+    /// In the token's smallest unit. The last two digits decide what the other side does, see the sandbox's README.
+    amount: u64,
+    /// How it should end.
+    pub(super) expected: Ending,
+    /// What has to happen around it.
+    pub(super) script: Script,
+}
+
+/// What has to happen around a payout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Script {
+    /// Nothing.
+    Plain,
+    /// A policy of the organisation blocks its wallet.
+    Block,
+    /// A policy of the organisation wants an approval for its wallet, and gets it.
+    Approve,
+    /// Its webhooks are lost.
+    LoseWebhooks,
+    /// The deposit address changes between our check and our Confirm.
+    ChangeAddress,
+    /// Its time is moved.
+    TimeMoves,
+}
+
+/// Past the day that a payout may wait for Confirm.
+pub(super) const MOVED: Duration = Duration::from_secs(25 * 3600);
+/// How often the approver looks for something to approve.
+const APPROVER_LOOKS_EVERY: Duration = Duration::from_millis(300);
+/// Money leaves from here.
+const NETWORK: &str = "Polygon";
+
+impl Case {
+    /// All of them, in the order of the table.
+    pub(super) const ALL: &[Self] = &[
+        Self {
+            id: "demo-paid",
+            shows: "the ordinary course",
+            amount: 1_000_000_000,
+            expected: Ending::Completed,
+            script: Script::Plain,
+        },
+        Self {
+            id: "demo-approved",
+            shows: "a Dfns policy holds the transfer, a person approves",
+            amount: 2_000_000_000,
+            expected: Ending::Completed,
+            script: Script::Approve,
+        },
+        Self {
+            id: "demo-webhook-lost",
+            shows: "no webhook arrives, the poll finds it",
+            amount: 3_000_000_000,
+            expected: Ending::Completed,
+            script: Script::LoseWebhooks,
+        },
+        Self {
+            id: "demo-blocked",
+            shows: "a Dfns policy blocks the transfer",
+            amount: 4_000_000_000,
+            expected: Ending::Rejected,
+            script: Script::Block,
+        },
+        Self {
+            id: "demo-bank-refuses",
+            shows: "the bank refuses after the deposit",
+            amount: 5_000_000_090,
+            expected: Ending::Failed,
+            script: Script::Plain,
+        },
+        Self {
+            id: "demo-address-changed",
+            shows: "the deposit address changes before Confirm: nothing is sent",
+            amount: 6_000_000_000,
+            expected: Ending::NeedsPerson,
+            script: Script::ChangeAddress,
+        },
+        Self {
+            id: "demo-no-instructions",
+            shows: "no deposit address within 24 h",
+            amount: 7_000_000_092,
+            expected: Ending::Expired,
+            script: Script::TimeMoves,
+        },
+    ];
+}
+
+/// Prepares the organisation for this payout, in a wallet of its own, and gives the request.
+pub(super) async fn prepare(case: &Case, organisation: &Organisation) -> Result<PayoutRequest> {
+    let wallet = organisation.add_wallet(NETWORK, case.id).await?;
+    // A person writes the rules: the paying account may not.
+    let person = || organisation.dfns(APPROVER);
+    match case.script {
+        Script::Plain | Script::TimeMoves => {}
+        Script::Block => policy(&person()?, case, &wallet.id, Action::block()).await?,
+        Script::Approve => {
+            let approver = organisation.user(APPROVER)?.user_id.clone();
+            let group = ApprovalGroup {
+                name: Some("treasury".to_owned()),
+                quorum: 1,
+                approvers: Approvers { user_id: Some(UserList { any_of: vec![approver] }) },
+                initiator_can_approve: None,
+                service_accounts_can_approve: None,
+            };
+            policy(&person()?, case, &wallet.id, Action::request_approval(vec![group], Some(60))).await?;
+        }
+        Script::LoseWebhooks => {
+            organisation.fault(&json!({"kind": "loseWebhook", "externalId": case.id, "times": 1000})).await?;
+        }
+        Script::ChangeAddress => {
+            organisation.fault(&json!({"kind": "addressChangesAtConfirm", "externalId": case.id})).await?;
+        }
+    }
+    let token = organisation.token(NETWORK)?.contract;
+    let request = json!({
+        "externalId": case.id, "walletId": wallet.id, "amount": case.amount.to_string(), "program": "demo",
+        "asset": {"kind": "Erc20", "contract": token},
+        "destination": {"kind": "Bank", "provider": "Borderless", "accountId": "acc-demo", "instructionsId": "pi-demo",
+                        "currency": "BRL", "country": "BR", "purpose": "salary payment"},
+    });
+    Ok(PayoutRequest::parse(&request)?)
+}
+
+async fn policy(person: &Dfns, case: &Case, wallet: &str, action: Action) -> Result<()> {
+    let body = PolicyBody {
+        name: case.id.to_owned(),
+        activity_kind: ActivityKind::WalletsSign,
+        rule: Rule::always(),
+        action,
+        filters: Some(json!({"walletId": {"in": [wallet]}})),
+    };
+    person.create_policy(&body).await?;
+    Ok(())
+}
+
+/// Approves, as a person, whatever waits for approval; returns only with an error.
+pub(super) async fn approve(organisation: &Organisation) -> Error {
+    let vote = async {
+        let person = organisation.dfns(APPROVER)?;
+        let pending = ListApprovals { status: Some(ApprovalStatus::Pending), ..ListApprovals::default() };
+        loop {
+            for approval in person.approvals(&pending).await?.items {
+                super::say("", &format!("{APPROVER} approves {}", approval.id));
+                person.decide_approval(&approval.id, DecisionValue::Approved, Some("seen and agreed")).await?;
+            }
+            tokio::time::sleep(APPROVER_LOOKS_EVERY).await;
+        }
+    };
+    let never: Result<std::convert::Infallible> = vote.await;
+    match never {
+        Err(error) => error.context("the approver cannot vote"),
+        Ok(never) => match never {},
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_payouts_show_the_endings_that_need_no_person_to_call_them_off_and_have_ids_of_their_own() {
+        let ids: BTreeSet<&str> = Case::ALL.iter().map(|case| case.id).collect();
+        assert_eq!(ids.len(), Case::ALL.len());
+        for ending in [Ending::Completed, Ending::Failed, Ending::Rejected, Ending::Expired, Ending::NeedsPerson] {
+            assert!(Case::ALL.iter().any(|case| case.expected == ending), "{ending:?} is not shown");
+        }
+    }
+}

@@ -1,0 +1,472 @@
+//! A whole system on this machine, in parts that can be stopped and started: for `remit dev`, `remit demo` and the
+//! tests.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context, Error, Result, anyhow};
+use remit_activities::PollCadence;
+use remit_client::{PayoutClient, Target};
+use remit_dfns::{CreateWebhook, Dfns, EventKind};
+use remit_records::Records;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use temporalio_client::{Client, ClientOptions, Connection, ConnectionOptions, Url};
+use tokio::{net::TcpListener, time::Instant};
+
+use super::{
+    organisation::{Organisation, PAYER, http, write_env},
+    part::{self, Part},
+};
+use crate::{
+    relay, sandbox,
+    temporal::identity,
+    temporal_server::{self, DevServer, DevServerOptions, WebUi},
+    time::{Clocks, Moved},
+    worker,
+};
+
+/// Temporal's namespace that is always there.
+const NAMESPACE: &str = "default";
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
+
+/// Whether a part starts with the system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begin {
+    /// It does.
+    Now,
+    /// It is started later, or not at all.
+    Later,
+}
+
+/// How to start a [`System`]. The default is everything, on free ports, without the Web UI, in a folder of its own
+/// that is removed at the end.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The Temporal CLI; `None` finds or builds one.
+    pub temporal_cli: Option<PathBuf>,
+    /// Temporal's port; `None` takes a free one.
+    pub port: Option<u16>,
+    /// Temporal's Web UI.
+    pub ui: WebUi,
+    /// Folder that keeps Temporal's state and the records; `None` keeps them nowhere.
+    pub dir: Option<PathBuf>,
+    /// Port of the sandbox; 0 takes a free one.
+    pub sandbox_port: u16,
+    /// Port of the relay; 0 takes a free one.
+    pub relay_port: u16,
+    /// Seed of the sandbox.
+    pub seed: u64,
+    /// Options of the organisation, as the sandbox's control API takes them.
+    pub organisation: Value,
+    /// How often the worker polls.
+    pub cadence: PollCadence,
+    /// Calls to the provider begun in a second.
+    pub provider_calls_per_second: u32,
+    /// The worker.
+    pub worker: Begin,
+    /// The relay.
+    pub relay: Begin,
+    /// Is told what takes long.
+    pub progress: fn(&str),
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            temporal_cli: None,
+            port: None,
+            ui: WebUi::Off,
+            dir: None,
+            sandbox_port: 0,
+            relay_port: 0,
+            seed: 1,
+            organisation: json!({}),
+            cadence: PollCadence::default(),
+            provider_calls_per_second: worker::calls_per_second(None),
+            worker: Begin::Now,
+            relay: Begin::Now,
+            progress: |line| eprintln!("{line}"),
+        }
+    }
+}
+
+/// A running system: Temporal dev server, sandbox with an organisation, records, relay and worker.
+///
+/// [`System::stop`] lets everything end well; dropping it ends everything as well, without waiting.
+pub struct System {
+    // In the order in which they may be dropped: whoever uses something goes before it.
+    worker: Option<Part>,
+    relay: Option<Part>,
+    sandbox: Part,
+    client: PayoutClient,
+    records: Records,
+    server: DevServer,
+    http: reqwest::Client,
+    organisation: Organisation,
+    webhook_secret: SecretString,
+    places: Places,
+    cadence: PollCadence,
+    provider_calls_per_second: u32,
+    environment: Vec<(String, String)>,
+    folder: Folder,
+}
+
+/// Addresses that stay the same when a part is stopped and started.
+struct Places {
+    sandbox_url: String,
+    relay: SocketAddr,
+    relay_admin: SocketAddr,
+    worker_admin: SocketAddr,
+    records_url: String,
+}
+
+/// Where files are.
+enum Folder {
+    Kept(PathBuf),
+    Fresh(TempDir),
+}
+
+impl Folder {
+    fn path(&self) -> &Path {
+        match self {
+            Self::Kept(path) => path,
+            Self::Fresh(folder) => folder.path(),
+        }
+    }
+}
+
+impl System {
+    /// Starts the system; returns when every part that was asked for is ready.
+    ///
+    /// # Errors
+    /// When there is no Temporal CLI and none can be built, a port is taken, or a part does not start.
+    pub async fn start(options: Options) -> Result<Self> {
+        let folder = match &options.dir {
+            Some(dir) => {
+                std::fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
+                Folder::Kept(std::path::absolute(dir)?)
+            }
+            None => Folder::Fresh(tempfile::Builder::new().prefix("remit-").tempdir().context("no temporary folder")?),
+        };
+        let cli = temporal_server::cli(options.temporal_cli.as_deref(), options.progress).await?;
+        let attributes = remit_workflows::search::ALL.map(|name| (name.to_owned(), "Keyword".to_owned()));
+        let server = DevServer::start(
+            &cli,
+            DevServerOptions {
+                port: options.port,
+                ui: options.ui,
+                db_file: options.dir.is_some().then(|| folder.path().join("temporal.db")),
+                namespace: NAMESPACE.to_owned(),
+                search_attributes: attributes.to_vec(),
+                log_file: Some(folder.path().join("temporal.log")),
+                ..DevServerOptions::default()
+            },
+        );
+        let server = server.await?;
+        let client = PayoutClient::new(connected(target(server.address(), "system")?).await?);
+
+        let listener = sandbox::listen(loopback(options.sandbox_port), "the sandbox").await?;
+        let sandbox_url = format!("http://{}", listener.local_addr()?);
+        let seed = remit_sandbox::Options { seed: options.seed, ..Default::default() };
+        let sandbox =
+            Part::start("the sandbox", |stop| async move { Ok(remit_sandbox::serve(listener, seed, stop).await?) });
+        let organisation = Organisation::create(&sandbox_url, &options.organisation).await?;
+
+        // Held until everyone has one, so that they differ.
+        let relay = sandbox::listen(loopback(options.relay_port), "the relay").await?;
+        let (relay_admin, worker_admin) = (free().await?, free().await?);
+        let records_url = format!("sqlite://{}", folder.path().join("records.db").display());
+        let places = Places {
+            sandbox_url,
+            relay: relay.local_addr()?,
+            relay_admin: relay_admin.local_addr()?,
+            worker_admin: worker_admin.local_addr()?,
+            records_url,
+        };
+        drop((relay, relay_admin, worker_admin));
+
+        let subscription = CreateWebhook {
+            url: format!("http://{}/webhooks/dfns", places.relay),
+            events: vec![EventKind::All],
+            status: None,
+            description: Some("the relay of remit dev".to_owned()),
+        };
+        let subscription = organisation.dfns(PAYER)?.create_webhook(&subscription).await?;
+        let records = Records::open(&places.records_url).await?;
+        let environment =
+            environment(&folder, &organisation, &subscription.secret, &places, server.address(), &options)?;
+        let mut system = Self {
+            worker: None,
+            relay: None,
+            sandbox,
+            client,
+            records,
+            server,
+            http: http()?,
+            organisation,
+            webhook_secret: subscription.secret,
+            places,
+            cadence: options.cadence,
+            provider_calls_per_second: options.provider_calls_per_second,
+            environment,
+            folder,
+        };
+        if options.relay == Begin::Now {
+            system.start_relay().await?;
+        }
+        if options.worker == Begin::Now {
+            system.start_worker().await?;
+        }
+        Ok(system)
+    }
+
+    /// Starts the worker, if it is not running; returns when it is ready.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn start_worker(&mut self) -> Result<()> {
+        if self.worker.is_some() {
+            return Ok(());
+        }
+        let plan = worker::Plan {
+            access: self.organisation.access(PAYER)?,
+            cadence: self.cadence,
+            records_url: self.places.records_url.clone(),
+            temporal: target(self.server.address(), "worker")?,
+            provider_calls_per_second: self.provider_calls_per_second,
+            admin: sandbox::listen(self.places.worker_admin, "the worker's health and metrics").await?,
+        };
+        let mut part = Part::start("the worker", |stop| worker::serve(plan, stop));
+        part.ready(&self.http, self.places.worker_admin).await?;
+        self.worker = Some(part);
+        Ok(())
+    }
+
+    /// Stops the worker as SIGTERM does, if it is running: what runs is finished first.
+    ///
+    /// # Errors
+    /// When it fails while it stops.
+    pub async fn stop_worker(&mut self) -> Result<()> {
+        stop(self.worker.take()).await
+    }
+
+    /// Starts the relay, if it is not running, where it was before; returns when it is ready.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn start_relay(&mut self) -> Result<()> {
+        if self.relay.is_some() {
+            return Ok(());
+        }
+        let plan = relay::Plan {
+            secrets: vec![self.webhook_secret.clone()],
+            client: PayoutClient::new(connected(target(self.server.address(), "relay")?).await?),
+            listener: sandbox::listen(self.places.relay, "the relay").await?,
+            admin: sandbox::listen(self.places.relay_admin, "the relay's health and metrics").await?,
+        };
+        let mut part = Part::start("the relay", |stop| relay::serve(plan, stop));
+        part.ready(&self.http, self.places.relay_admin).await?;
+        self.relay = Some(part);
+        Ok(())
+    }
+
+    /// Stops the relay, if it is running: webhooks find nobody.
+    ///
+    /// # Errors
+    /// When it fails while it stops.
+    pub async fn stop_relay(&mut self) -> Result<()> {
+        stop(self.relay.take()).await
+    }
+
+    /// Another organisation in the same sandbox, with a clock, faults and a ledger of its own. The worker and the relay
+    /// do not know it.
+    ///
+    /// # Errors
+    /// As [`Organisation::create`].
+    pub async fn another_organisation(&self, options: &Value) -> Result<Organisation> {
+        Organisation::create(&self.places.sandbox_url, options).await
+    }
+
+    /// Moves these workflows, the organisation's clock and that of the records ahead, see [`Clocks::advance`].
+    ///
+    /// # Errors
+    /// As [`Clocks::advance`].
+    pub async fn advance(&self, workflow_ids: &[&str], by: Duration) -> Result<Vec<Moved>> {
+        let clocks =
+            Clocks { temporal: self.client.temporal(), organisation: &self.organisation, records: &self.records };
+        clocks.advance(workflow_ids, by).await
+    }
+
+    /// Returns when a part has ended by itself, which none should, with the reason. Safe to drop and to call again.
+    pub async fn broken(&mut self) -> Error {
+        tokio::select! {
+            why = self.sandbox.ended() => why,
+            why = part::ended(self.worker.as_mut()) => why,
+            why = part::ended(self.relay.as_mut()) => why,
+            status = self.server.exited() => match status {
+                Ok(status) => anyhow!("the Temporal dev server ended by itself ({status})"),
+                Err(error) => error,
+            },
+        }
+    }
+
+    /// Stops all parts, those that use others first.
+    ///
+    /// # Errors
+    /// The first that did not end well; the others are stopped all the same.
+    pub async fn stop(self) -> Result<()> {
+        let Self { worker, relay, sandbox, client, records, server, folder, .. } = self;
+        let mut ends = vec![stop(relay).await, stop(worker).await];
+        drop(client);
+        records.close().await;
+        ends.push(sandbox.stop().await);
+        ends.push(server.stop().await);
+        if let Folder::Fresh(folder) = folder {
+            ends.push(folder.close().context("cannot remove the temporary folder"));
+        }
+        ends.into_iter().collect()
+    }
+
+    /// Temporal's gRPC address, `host:port`.
+    pub fn temporal_address(&self) -> &str {
+        self.server.address()
+    }
+
+    /// Temporal's Web UI, when it is on.
+    pub fn ui_url(&self) -> Option<&str> {
+        self.server.ui_url()
+    }
+
+    /// The sandbox.
+    pub fn sandbox_url(&self) -> &str {
+        &self.places.sandbox_url
+    }
+
+    /// The organisation whose paying account the worker signs with.
+    pub fn organisation(&self) -> &Organisation {
+        &self.organisation
+    }
+
+    /// Where the relay takes webhooks, without the path.
+    pub fn relay_url(&self) -> String {
+        format!("http://{}", self.places.relay)
+    }
+
+    /// The relay's health and metrics.
+    pub fn relay_admin_url(&self) -> String {
+        format!("http://{}", self.places.relay_admin)
+    }
+
+    /// The worker's health and metrics.
+    pub fn worker_admin_url(&self) -> String {
+        format!("http://{}", self.places.worker_admin)
+    }
+
+    /// The database of the records.
+    pub fn records_url(&self) -> &str {
+        &self.places.records_url
+    }
+
+    /// The records, beside the worker's own connections to them.
+    pub fn records(&self) -> &Records {
+        &self.records
+    }
+
+    /// A client of payouts.
+    pub fn client(&self) -> &PayoutClient {
+        &self.client
+    }
+
+    /// A client of Dfns that acts as this user, such as [`PAYER`].
+    ///
+    /// # Errors
+    /// As [`Organisation::dfns`].
+    pub fn dfns(&self, user: &str) -> Result<Dfns> {
+        self.organisation.dfns(user)
+    }
+
+    /// The secret of the webhook subscription.
+    pub fn webhook_secret(&self) -> &SecretString {
+        &self.webhook_secret
+    }
+
+    /// The environment in which `remit worker`, `remit relay` and every command work with this system.
+    pub fn environment(&self) -> &[(String, String)] {
+        &self.environment
+    }
+
+    /// The same as a file for a shell.
+    pub fn env_file(&self) -> PathBuf {
+        env_file(&self.folder)
+    }
+}
+
+/// Writes the file too.
+fn environment(
+    folder: &Folder,
+    organisation: &Organisation,
+    webhook_secret: &SecretString,
+    places: &Places,
+    temporal_address: &str,
+    options: &Options,
+) -> Result<Vec<(String, String)>> {
+    let mut all = organisation.environment(&folder.path().join("payer.key.pem"))?;
+    let ours = [
+        ("DFNS_WEBHOOK_SECRET", webhook_secret.expose_secret().to_owned()),
+        ("TEMPORAL_ADDRESS", temporal_address.to_owned()),
+        ("TEMPORAL_NAMESPACE", NAMESPACE.to_owned()),
+        ("REMIT_RECORDS_URL", places.records_url.clone()),
+        ("REMIT_POLL_FIRST", format!("{} ms", options.cadence.first.as_millis())),
+        ("REMIT_POLL_MAX", format!("{} ms", options.cadence.most.as_millis())),
+        ("REMIT_PROVIDER_CALLS_PER_SECOND", options.provider_calls_per_second.to_string()),
+    ];
+    all.extend(ours.map(|(name, value)| (name.to_owned(), value)));
+    write_env(&env_file(folder), &all)?;
+    Ok(all)
+}
+
+fn env_file(folder: &Folder) -> PathBuf {
+    folder.path().join("dev.env")
+}
+
+/// The dev server as it is: what the environment says of another Temporal, TLS and keys, is not for this one.
+fn target(address: &str, role: &str) -> Result<Target> {
+    let url: Url = format!("http://{address}").parse()?;
+    let connection = ConnectionOptions::new(url).identity(identity(role)).connect_timeout(CONNECT_TIMEOUT).build();
+    Ok(Target { connection, namespace: NAMESPACE.to_owned() })
+}
+
+/// The server listens a moment before it answers.
+async fn connected(target: Target) -> Result<Client> {
+    let deadline = Instant::now() + ANSWERS_WITHIN;
+    loop {
+        match Connection::connect(target.connection.clone()).await {
+            Ok(connection) => return Ok(Client::new(connection, ClientOptions::new(target.namespace).build())?),
+            Err(error) if Instant::now() > deadline => {
+                return Err(error).context("the Temporal dev server does not answer");
+            }
+            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    }
+}
+
+fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+}
+
+async fn free() -> Result<TcpListener> {
+    sandbox::listen(loopback(0), "the system").await
+}
+
+async fn stop(part: Option<Part>) -> Result<()> {
+    match part {
+        Some(part) => part.stop().await,
+        None => Ok(()),
+    }
+}

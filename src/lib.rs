@@ -1,0 +1,16 @@
+//! The `remit` program: one file per sub-command, thin. The rules are in the crates beside it.
+
+pub mod demo;
+pub mod dev;
+pub mod doctor;
+pub mod exit;
+pub mod logging;
+pub mod payout;
+pub mod relay;
+pub mod sandbox;
+pub mod settings;
+pub mod table;
+pub mod temporal;
+pub mod temporal_server;
+pub mod time;
+pub mod worker;

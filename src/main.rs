@@ -1,0 +1,146 @@
+//! The `remit` program.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use remit::{
+    demo, dev, doctor,
+    exit::{Failure, Outcome},
+    logging::{self, Voice},
+    payout, relay, sandbox,
+    settings::{Flags, Settings},
+    worker,
+};
+
+/// Durable payouts: stablecoin to bank account, exactly once, on Temporal and Dfns
+#[derive(Debug, Parser)]
+#[command(version, after_long_help = EXAMPLES, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    flags: Flags,
+}
+
+const EXAMPLES: &str = "Begin with:
+  remit demo                    a whole system on this machine, and payouts that end in every way
+  remit dev                     the same system, for payouts of your own
+
+In production, beside Temporal and Postgres:
+  remit worker                  runs payouts
+  remit relay                   takes webhooks
+  remit doctor                  says what is missing, and what to do about it
+
+Settings come from flags, then the environment (REMIT_…, DFNS_…, and Temporal's own TEMPORAL_…), then remit.toml;
+remit.example.toml shows them all. RUST_LOG says how much is logged.
+
+Exit codes: 0 done · 1 failed · 2 usage · 3 refused by policy or provider · 4 not found · 5 conflict.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// The whole system on this machine; Ctrl-C stops all
+    Dev(dev::Args),
+    /// The whole system on this machine, and payouts that between them show every way one can go
+    Demo(demo::Args),
+    /// Start payouts and see how they go
+    #[command(subcommand)]
+    Payout(payout::Command),
+    /// Check settings, Temporal, Dfns and the records, and say what to do
+    Doctor(doctor::Args),
+    /// Run payouts
+    Worker(worker::Args),
+    /// Take webhooks from Dfns
+    Relay(relay::Args),
+    /// The fake Dfns alone
+    Sandbox(sandbox::Args),
+}
+
+impl Command {
+    fn voice(&self) -> Voice {
+        match self {
+            Self::Worker(_) | Self::Relay(_) | Self::Sandbox(_) => Voice::Role,
+            Self::Dev(_) | Self::Demo(_) | Self::Payout(_) | Self::Doctor(_) => Voice::Person,
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match start(cli) {
+        Ok(exit) => exit.into(),
+        Err(Failure { exit, error }) => {
+            eprintln!("remit: {error:#}");
+            exit.into()
+        }
+    }
+}
+
+fn start(Cli { command, flags }: Cli) -> Outcome {
+    let settings = Settings::load(&flags).map_err(Failure::usage)?;
+    logging::init(settings.log.format, command.voice());
+    settings.warn();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let outcome = runtime.block_on(run(command, &settings));
+    // What still blocks, such as a name being looked up, is not waited for.
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn run(command: Command, settings: &Settings) -> Outcome {
+    match command {
+        Command::Dev(args) => dev::run(args, settings).await,
+        Command::Demo(args) => demo::run(args).await,
+        Command::Payout(command) => payout::run(command, settings).await,
+        Command::Doctor(args) => doctor::run(args, settings).await,
+        Command::Worker(args) => worker::run(args, settings).await,
+        Command::Relay(args) => relay::run(args, settings).await,
+        Command::Sandbox(args) => sandbox::run(args).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_teaches_by_example() {
+        fn look(command: &mut clap::Command, path: &str) {
+            let names: Vec<String> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
+            let leaf = names.is_empty();
+            let help = command.render_long_help().to_string();
+            assert!(!leaf || help.contains("Examples:"), "{path} has no examples:\n{help}");
+            for name in names {
+                look(command.find_subcommand_mut(&name).expect("it is there"), &format!("{path} {name}"));
+            }
+        }
+        let mut command = Cli::command();
+        // Adds `help` nowhere: only what we wrote is looked at.
+        command = command.disable_help_subcommand(true);
+        look(&mut command, "remit");
+    }
+
+    #[test]
+    fn settings_may_stand_before_and_after_the_command() {
+        for line in [
+            &["remit", "--records-url", "sqlite://x", "worker"][..],
+            &["remit", "worker", "--records-url", "sqlite://x"][..],
+        ] {
+            let cli = Cli::try_parse_from(line).expect("it is understood");
+            assert_eq!(cli.flags.records_url.as_deref(), Some("sqlite://x"));
+        }
+    }
+
+    #[test]
+    fn roles_talk_and_commands_are_quiet() {
+        let voice = |line: &[&str]| Cli::try_parse_from(line).expect("it is understood").command.voice();
+        assert_eq!(voice(&["remit", "worker"]), Voice::Role);
+        assert_eq!(voice(&["remit", "payout", "list"]), Voice::Person);
+    }
+}

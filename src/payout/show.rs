@@ -1,0 +1,164 @@
+//! `remit payout show`.
+
+use remit_client::{Described, ReadError};
+use remit_workflows::status::Status;
+
+use super::{list::rfc3339, print_json};
+use crate::{
+    exit::{Exit, Outcome},
+    settings::Settings,
+    temporal::{Connected, read_failure},
+};
+
+/// Flags of `remit payout show`.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "Examples:
+  remit payout show invoice-2026-0001
+  remit payout show invoice-2026-0001 --json | jq -r .stage
+
+Exit codes: 0 shown · 4 there is no such payout · 1 anything else.")]
+pub struct Args {
+    /// Your id of the payout, or its key
+    id: String,
+    /// Answer in JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Shows the payout.
+///
+/// # Errors
+/// Exit codes as the help says.
+pub async fn run(args: Args, settings: &Settings) -> Outcome {
+    let connected = Connected::for_a_person(settings).await?;
+    let status = connected.client.status(&args.id).await;
+    if args.json {
+        print_json(&status.map_err(read_failure)?)?;
+        return Ok(Exit::Done);
+    }
+    let described = match &status {
+        Ok(_) | Err(ReadError::NoWorker { .. }) => {
+            Some(connected.client.describe(&args.id).await.map_err(read_failure)?)
+        }
+        Err(_) => None,
+    };
+    if let Ok(status) = &status {
+        println!("{}", lines(status).join("\n"));
+    }
+    if let Some(described) = &described {
+        println!("{}", at_temporal(described).join("\n"));
+        if let Some(link) = connected.ui_link(&described.run.workflow_id, &described.run.run_id) {
+            println!("{link}");
+        }
+    }
+    status.map_err(read_failure)?;
+    Ok(Exit::Done)
+}
+
+/// What Temporal says without a worker: the run, and the calls that are under way or will be made again.
+fn at_temporal(described: &Described) -> Vec<String> {
+    let run = &described.run;
+    let mut lines = vec![format!(
+        "workflow    {} ({}{}, {} events)",
+        run.workflow_id,
+        run.status,
+        run.stage.as_ref().map(|stage| format!(", {stage}")).unwrap_or_default(),
+        described.events
+    )];
+    lines.extend(described.pending.iter().map(|call| {
+        let next = call.next_attempt.map(|at| format!(", next at {}", rfc3339(Some(at)))).unwrap_or_default();
+        let why = call.last_failure.as_ref().map(|why| format!(", last: {why}")).unwrap_or_default();
+        format!("call        {}, attempt {}{next}{why}", call.activity, call.attempt)
+    }));
+    lines
+}
+
+/// What a person wants to know, first things first.
+pub(crate) fn lines(status: &Status) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut line = |name: &str, value: &str| lines.push(format!("{name:11} {value}"));
+    line("payout", status.request.external_id.as_str());
+    if status.key.as_str() != status.request.external_id.as_str() {
+        line("key", status.key.as_str());
+    }
+    match &status.outcome {
+        Some(outcome) => line("ended", &format!("{}: {}", outcome.ending.stage().as_str(), outcome.reason)),
+        None => line("stage", &format!("{}: {}", status.stage.as_str(), status.says)),
+    }
+    if let Some(attention) = &status.attention {
+        line("attention", attention);
+    }
+    if let Some(waits_for) = &status.waits_for {
+        let until = status.until.as_ref().map(|until| format!(", until {until}")).unwrap_or_default();
+        line("waits for", &format!("{waits_for}{until}"));
+    }
+    line("asked", &status.request.summary());
+    line("wallet", status.request.wallet_id.as_str());
+    if let Some(program) = &status.request.program {
+        line("program", program.as_str());
+    }
+    if let Some(offer) = &status.quoted {
+        line("quoted", &format!("{} after {} fees (no price is held)", offer.receives, offer.fees));
+    }
+    if let Some(read) = &status.read {
+        line("provider", &format!("{}: {}", read.payout, read.progress.describe()));
+        let ids =
+            [("deposit", &read.deposit_address), ("transfer", &read.transfer), ("transaction", &read.transaction_hash)];
+        for (name, id) in ids {
+            if let Some(id) = id {
+                line(name, id);
+            }
+        }
+    }
+    lines.push("timeline".to_owned());
+    lines.extend(status.timeline.iter().map(|moment| format!("  {}  {}", moment.at, moment.what)));
+    lines
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// A payout that waits for its deposit address.
+    pub(crate) fn waiting() -> Status {
+        serde_json::from_value(json!({
+            "key": "invoice-1",
+            "request": {
+                "externalId": "invoice-1", "walletId": "wa-5pfuu-9euek-h0odgb6snva8ph3k", "amount": "1000000000",
+                "asset": {"kind": "Erc20", "contract": "0x3c499c542cef5e3811e1192ce70d8cc03d5c3359"},
+                "destination": {"kind": "Bank", "provider": "Borderless", "accountId": "acc-1",
+                                "instructionsId": "pi-1", "currency": "BRL", "country": "BR", "purpose": "other"},
+            },
+            "digest": "d", "stage": "AwaitingInstructions", "says": "created; waiting for the deposit address",
+            "waitsFor": "the provider's deposit address", "until": "2026-01-02T00:00:00Z",
+            "quoted": {"receives": {"amount": "5321.70", "currency": "BRL"}, "fees": "78.30"},
+            "timeline": [{"at": "2026-01-01T00:00:00Z", "what": "created at the provider as pyt-1"}],
+        }))
+        .expect("a status")
+    }
+
+    #[test]
+    fn a_status_says_where_it_is_what_it_waits_for_and_until_when() {
+        let text = lines(&waiting()).join("\n");
+        for part in [
+            "stage       AwaitingInstructions: created; waiting for the deposit address",
+            "waits for   the provider's deposit address, until 2026-01-02T00:00:00Z",
+            "quoted      5321.70 BRL after 78.30 fees",
+            "  2026-01-01T00:00:00Z  created at the provider as pyt-1",
+        ] {
+            assert!(text.contains(part), "{part} is not in:\n{text}");
+        }
+        assert!(!text.contains("key "), "the key is the id: said once\n{text}");
+    }
+
+    #[test]
+    fn a_payout_that_is_over_says_how_it_ended_first() {
+        let mut status = waiting();
+        status.outcome = serde_json::from_value(json!({"key": "invoice-1", "ending": "Rejected",
+            "reason": "a rule said no", "money": "untouched"}))
+        .expect("an outcome");
+        assert!(lines(&status).contains(&"ended       Rejected: a rule said no".to_owned()), "{:?}", lines(&status));
+    }
+}

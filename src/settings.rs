@@ -1,0 +1,341 @@
+//! Settings: a flag wins over the environment, the environment over `remit.toml`, and that over the default.
+//!
+//! One struct per concern; each field says its variable, its unit and its default. `remit.example.toml` shows all of
+//! them. Temporal's own settings come through its standard `TEMPORAL_…` environment and `temporal.toml`.
+
+mod dfns;
+mod values;
+
+pub use dfns::{DfnsAccess, DfnsSettings};
+pub(crate) use values::others_can_read;
+pub use values::{Period, PlainHttpSetting, Secret};
+
+use std::{
+    fmt,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use remit_activities::PollCadence;
+use serde::Deserialize;
+
+use crate::logging::LogFormat;
+
+/// Gives the value of an environment variable. Tests give their own.
+pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// Declares a section of `remit.toml`, so that file, environment and documentation cannot part company.
+macro_rules! section {
+    ($(#[$doc:meta])* $name:ident in $table:literal {
+        $( $(#[$field_doc:meta])* $key:ident: $kind:ty = $variable:literal, )+
+    }) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, Default, serde::Deserialize)]
+        #[serde(deny_unknown_fields, default)]
+        pub struct $name { $( $(#[$field_doc])* pub $key: Option<$kind>, )+ }
+
+        impl $name {
+            /// Key in `remit.toml` and environment variable of each setting.
+            pub const KEYS: &'static [(&'static str, &'static str)] =
+                &[$( (concat!($table, ".", stringify!($key)), $variable), )+];
+
+            pub(crate) fn overlay(&mut self, env: $crate::settings::Env<'_>) -> Result<(), $crate::settings::SettingsError> {
+                $( if let Some(text) = env($variable) {
+                    self.$key = Some($crate::settings::parse($variable, &text)?);
+                } )+
+                Ok(())
+            }
+        }
+    };
+}
+pub(crate) use section;
+
+section! {
+    /// Where the records are.
+    RecordsSettings in "records" {
+        /// `REMIT_RECORDS_URL`: `sqlite://path/to/file` or `postgres://user@host/database`. Default: a SQLite file in
+        /// the user's data folder, `~/.local/share/remit/records.db`.
+        url: String = "REMIT_RECORDS_URL",
+    }
+}
+
+section! {
+    /// How often an open payout is read while no webhook comes.
+    PollSettings in "poll" {
+        /// `REMIT_POLL_FIRST`: wait after the first reading, a duration such as "30s". Default 30 s; each later wait is
+        /// half as long again.
+        first: Period = "REMIT_POLL_FIRST",
+        /// `REMIT_POLL_MAX`: longest wait, a duration such as "2h". Default 2 h.
+        max: Period = "REMIT_POLL_MAX",
+    }
+}
+
+section! {
+    /// The worker.
+    WorkerSettings in "worker" {
+        /// `REMIT_WORKER_ADMIN`: address of health and metrics. Default `127.0.0.1:9464`.
+        admin: SocketAddr = "REMIT_WORKER_ADMIN",
+        /// `REMIT_PROVIDER_CALLS_PER_SECOND`: how many calls to Dfns are begun in a second, by all workers together.
+        /// Default 15, which leaves room in Dfns's 1000 requests a minute, as most calls are one request and the
+        /// signed ones three.
+        provider_calls_per_second: u32 = "REMIT_PROVIDER_CALLS_PER_SECOND",
+    }
+}
+
+section! {
+    /// The relay.
+    RelaySettings in "relay" {
+        /// `REMIT_RELAY_LISTEN`: address where webhooks arrive. Default `127.0.0.1:8080`.
+        listen: SocketAddr = "REMIT_RELAY_LISTEN",
+        /// `REMIT_RELAY_ADMIN`: address of health and metrics. Default `127.0.0.1:9465`.
+        admin: SocketAddr = "REMIT_RELAY_ADMIN",
+    }
+}
+
+section! {
+    /// Logging. How much is said is `RUST_LOG`'s business.
+    LogSettings in "log" {
+        /// `REMIT_LOG`: `human` or `json`. Default: lines for people, and JSON for a worker, relay or sandbox whose
+        /// stderr is no terminal.
+        format: LogFormat = "REMIT_LOG",
+    }
+}
+
+/// All settings. Printing them shows no secret.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Where the records are.
+    pub records: RecordsSettings,
+    /// How to reach Dfns, and as whom.
+    pub dfns: DfnsSettings,
+    /// How often to poll.
+    pub poll: PollSettings,
+    /// The worker.
+    pub worker: WorkerSettings,
+    /// The relay.
+    pub relay: RelaySettings,
+    /// Logging.
+    pub log: LogSettings,
+    /// What flags say about Temporal; the rest is Temporal's own environment.
+    #[serde(skip)]
+    pub temporal: TemporalFlags,
+    /// The file that was read.
+    #[serde(skip)]
+    pub file: Option<PathBuf>,
+    /// Whether it holds a secret itself.
+    #[serde(skip)]
+    file_holds: Holds,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Holds {
+    #[default]
+    NoSecret,
+    Secret,
+}
+
+/// Where Temporal is, when flags say so.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct TemporalFlags {
+    /// Temporal's address, such as 127.0.0.1:7233 [default: TEMPORAL_ADDRESS, temporal.toml, localhost:7233]
+    #[arg(long = "temporal-address", value_name = "HOST:PORT", global = true, help_heading = "Settings")]
+    pub address: Option<String>,
+    /// Temporal's namespace [default: TEMPORAL_NAMESPACE, temporal.toml, "default"]
+    #[arg(long = "temporal-namespace", value_name = "NAME", global = true, help_heading = "Settings")]
+    pub namespace: Option<String>,
+}
+
+/// Settings that every command takes as flags.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Flags {
+    /// File with settings [default: REMIT_CONFIG, else remit.toml in this folder, if there is one]
+    #[arg(long, value_name = "FILE", global = true, help_heading = "Settings")]
+    pub config: Option<PathBuf>,
+    /// Where the records are: sqlite://path/to/file or postgres://user@host/database
+    #[arg(long, value_name = "URL", global = true, help_heading = "Settings")]
+    pub records_url: Option<String>,
+    /// Form of log lines; RUST_LOG says how many
+    #[arg(long, value_name = "FORMAT", global = true, help_heading = "Settings")]
+    pub log: Option<LogFormat>,
+    /// Where Temporal is.
+    #[command(flatten)]
+    pub temporal: TemporalFlags,
+}
+
+impl Settings {
+    /// Reads the settings of this process.
+    ///
+    /// # Errors
+    /// A file that cannot be read or has unknown keys; a value that is not understood. Never quotes a secret.
+    pub fn load(flags: &Flags) -> Result<Self, SettingsError> {
+        let env = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
+        let file = match flags.config.clone().or_else(|| env("REMIT_CONFIG").map(PathBuf::from)) {
+            Some(file) => Some(file),
+            None => Some(PathBuf::from("remit.toml")).filter(|file| file.exists()),
+        };
+        let text = match &file {
+            None => None,
+            Some(path) => Some(std::fs::read_to_string(path).map_err(|error| SettingsError::File {
+                path: path.clone(),
+                line: None,
+                problem: error.to_string(),
+            })?),
+        };
+        Self::from_parts(flags, &env, file.as_deref().zip(text.as_deref()))
+    }
+
+    /// Warns of a settings file with secrets that others can read: once logging is set up as the settings say.
+    pub fn warn(&self) {
+        if let (Some(path), Holds::Secret) = (&self.file, self.file_holds) {
+            values::warn_if_others_can_read(path);
+        }
+    }
+
+    /// The same from given parts.
+    ///
+    /// # Errors
+    /// As [`Settings::load`].
+    pub fn from_parts(flags: &Flags, env: Env<'_>, file: Option<(&Path, &str)>) -> Result<Self, SettingsError> {
+        let mut settings = match file {
+            None => Self::default(),
+            Some((path, text)) => Self::from_toml(text).map_err(|(line, problem)| SettingsError::File {
+                path: path.to_owned(),
+                line,
+                problem,
+            })?,
+        };
+        if let Some((path, text)) = file {
+            settings.file = Some(path.to_owned());
+            settings.file_holds = if dfns::holds_secrets(text) { Holds::Secret } else { Holds::NoSecret };
+        }
+        settings.records.overlay(env)?;
+        settings.dfns.overlay_secrets_too(env)?;
+        settings.poll.overlay(env)?;
+        settings.worker.overlay(env)?;
+        settings.relay.overlay(env)?;
+        settings.log.overlay(env)?;
+        settings.records.url = flags.records_url.clone().or(settings.records.url);
+        settings.log.format = flags.log.or(settings.log.format);
+        settings.temporal = flags.temporal.clone();
+        Ok(settings)
+    }
+
+    /// Line and problem when it is not understood. The library's own rendering would quote the line, secret and all.
+    fn from_toml(text: &str) -> Result<Self, (Option<usize>, String)> {
+        toml::from_str(text).map_err(|error| {
+            let line = error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+            (line, error.message().to_owned())
+        })
+    }
+
+    /// Key in `remit.toml` and environment variable of every setting.
+    pub fn keys() -> Vec<(&'static str, &'static str)> {
+        [
+            RecordsSettings::KEYS,
+            DfnsSettings::KEYS,
+            PollSettings::KEYS,
+            WorkerSettings::KEYS,
+            RelaySettings::KEYS,
+            LogSettings::KEYS,
+        ]
+        .concat()
+    }
+
+    /// Where the records are.
+    ///
+    /// # Errors
+    /// When nothing says so and the user has no data folder.
+    pub fn records_url(&self) -> Result<String, SettingsError> {
+        if let Some(url) = &self.records.url {
+            return Ok(url.clone());
+        }
+        let folder = std::env::var_os("XDG_DATA_HOME")
+            .map(PathBuf::from)
+            .filter(|folder| folder.is_absolute())
+            .or_else(|| Some(std::env::home_dir()?.join(".local/share")));
+        let missing = Missing { variable: "REMIT_RECORDS_URL", key: "records.url", what: "where the records are" };
+        let file = folder.ok_or_else(|| SettingsError::Missing(vec![missing]))?.join("remit/records.db");
+        Ok(format!("sqlite://{}", file.display()))
+    }
+
+    /// How often to poll.
+    pub fn cadence(&self) -> PollCadence {
+        let usual = PollCadence::default();
+        PollCadence {
+            first: self.poll.first.map_or(usual.first, Period::duration),
+            most: self.poll.max.map_or(usual.most, Period::duration),
+        }
+    }
+}
+
+/// A setting that is needed and not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Missing {
+    /// Its environment variable.
+    pub variable: &'static str,
+    /// Its key in `remit.toml`.
+    pub key: &'static str,
+    /// What it is.
+    pub what: &'static str,
+}
+
+/// Why settings cannot be used.
+#[derive(Debug)]
+pub enum SettingsError {
+    /// The file.
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// Where in it.
+        line: Option<usize>,
+        /// What is wrong; quotes names, never values.
+        problem: String,
+    },
+    /// One value.
+    Value {
+        /// Its variable or file.
+        place: String,
+        /// What stands there, where it is no secret, and what was expected.
+        problem: String,
+    },
+    /// Settings that are needed and not there, all of them.
+    Missing(Vec<Missing>),
+}
+
+impl fmt::Display for SettingsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File { path, line: Some(line), problem } => write!(f, "{}, line {line}: {problem}", path.display()),
+            Self::File { path, line: None, problem } => write!(f, "{}: {problem}", path.display()),
+            Self::Value { place, problem } => write!(f, "{place}: {problem}"),
+            Self::Missing(missing) => {
+                writeln!(f, "settings are missing:")?;
+                let width = missing.iter().map(|it| it.variable.len()).max().unwrap_or_default();
+                for it in missing {
+                    writeln!(f, "  {:width$}  {}  (`{}` in remit.toml)", it.variable, it.what, it.key)?;
+                }
+                write!(
+                    f,
+                    "Set them in the environment, or in remit.toml (remit.example.toml shows all settings). \
+                     `remit dev` runs a whole system that needs none of them."
+                )
+            }
+        }
+    }
+}
+
+impl std::error::Error for SettingsError {}
+
+pub(crate) fn parse<T: std::str::FromStr>(variable: &str, text: &str) -> Result<T, SettingsError>
+where
+    T::Err: fmt::Display,
+{
+    text.parse().map_err(|expected: T::Err| SettingsError::Value {
+        place: variable.to_owned(),
+        problem: format!("{text:?} is not understood: {expected}"),
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,149 @@
+//! How to reach Dfns, and as whom.
+
+use std::{path::PathBuf, time::Duration};
+
+use remit_dfns::PlainHttp;
+use secrecy::SecretString;
+
+use super::{Env, Missing, PlainHttpSetting, Secret, SettingsError, section, values::value_or_file};
+
+/// The default region. Source: Dfns docs, "Regions" (2026).
+const BASE_URL: &str = "https://api.dfns.io";
+/// An attempt of an activity has 45 s for up to four requests.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+section! {
+    /// How to reach Dfns, and as whom.
+    DfnsSettings in "dfns" {
+        /// `DFNS_BASE_URL`: base of the API. Default `https://api.dfns.io`.
+        base_url: String = "DFNS_BASE_URL",
+        /// `DFNS_PLAIN_HTTP`: where `http://` is accepted, `loopback` or `anywhere`. Default `loopback`.
+        plain_http: PlainHttpSetting = "DFNS_PLAIN_HTTP",
+        /// `DFNS_TOKEN`: token of the service account (a JWT).
+        token: Secret = "DFNS_TOKEN",
+        /// `DFNS_TOKEN_FILE`: file that holds the token.
+        token_file: PathBuf = "DFNS_TOKEN_FILE",
+        /// `DFNS_CREDENTIAL_ID`: id that Dfns issued for the signing key.
+        credential_id: String = "DFNS_CREDENTIAL_ID",
+        /// `DFNS_PRIVATE_KEY`: signing key, PKCS#8 PEM.
+        private_key: Secret = "DFNS_PRIVATE_KEY",
+        /// `DFNS_PRIVATE_KEY_FILE`: file that holds the signing key.
+        private_key_file: PathBuf = "DFNS_PRIVATE_KEY_FILE",
+        /// `DFNS_USER_ID`: id of the service account (`us-…`). A payout that anyone else created is never confirmed.
+        user_id: String = "DFNS_USER_ID",
+        /// `DFNS_WEBHOOK_SECRET`: secret of the webhook subscription; several, while one is being replaced, with
+        /// commas between them.
+        webhook_secret: Secret = "DFNS_WEBHOOK_SECRET",
+        /// `DFNS_WEBHOOK_SECRET_FILE`: file that holds the secrets, one a line.
+        webhook_secret_file: PathBuf = "DFNS_WEBHOOK_SECRET_FILE",
+    }
+}
+
+/// What a worker needs to call Dfns.
+#[derive(Clone, Debug)]
+pub struct DfnsAccess {
+    /// How to reach it and sign.
+    pub settings: remit_dfns::Settings,
+    /// Our user id.
+    pub user_id: String,
+}
+
+const TOKEN: Missing = Missing {
+    variable: "DFNS_TOKEN",
+    key: "dfns.token_file",
+    what: "token of the service account, or DFNS_TOKEN_FILE with its file",
+};
+const CREDENTIAL_ID: Missing = Missing {
+    variable: "DFNS_CREDENTIAL_ID",
+    key: "dfns.credential_id",
+    what: "id that Dfns issued for the signing key",
+};
+const PRIVATE_KEY: Missing = Missing {
+    variable: "DFNS_PRIVATE_KEY_FILE",
+    key: "dfns.private_key_file",
+    what: "file with the signing key, or DFNS_PRIVATE_KEY with the key itself (PKCS#8 PEM)",
+};
+const USER_ID: Missing =
+    Missing { variable: "DFNS_USER_ID", key: "dfns.user_id", what: "id of the service account (us-…)" };
+const WEBHOOK_SECRET: Missing = Missing {
+    variable: "DFNS_WEBHOOK_SECRET",
+    key: "dfns.webhook_secret_file",
+    what: "secret of the webhook subscription, or DFNS_WEBHOOK_SECRET_FILE with its file",
+};
+
+impl DfnsSettings {
+    /// Where Dfns is.
+    pub fn base_url(&self) -> &str {
+        self.base_url.as_deref().unwrap_or(BASE_URL)
+    }
+
+    /// What a worker needs.
+    ///
+    /// # Errors
+    /// Everything that is missing, at once; a file that cannot be read.
+    pub fn access(&self) -> Result<DfnsAccess, SettingsError> {
+        let token = value_or_file(&self.token, "DFNS_TOKEN", &self.token_file)?;
+        let key = value_or_file(&self.private_key, "DFNS_PRIVATE_KEY", &self.private_key_file)?;
+        match (token, &self.credential_id, key, &self.user_id) {
+            (Some(token), Some(credential_id), Some(key), Some(user_id)) => {
+                let mut settings =
+                    remit_dfns::Settings::new(self.base_url(), token.secret(), credential_id, key.secret());
+                settings.timeout = REQUEST_TIMEOUT;
+                settings.plain_http = match self.plain_http {
+                    Some(PlainHttpSetting::Anywhere) => PlainHttp::Anywhere,
+                    Some(PlainHttpSetting::Loopback) | None => PlainHttp::LoopbackOnly,
+                };
+                Ok(DfnsAccess { settings, user_id: user_id.clone() })
+            }
+            (token, credential_id, key, user_id) => {
+                let missing = [
+                    (token.is_none(), TOKEN),
+                    (credential_id.is_none(), CREDENTIAL_ID),
+                    (key.is_none(), PRIVATE_KEY),
+                    (user_id.is_none(), USER_ID),
+                ];
+                let missing = missing.into_iter().filter_map(|(missing, it)| missing.then_some(it));
+                Err(SettingsError::Missing(missing.collect()))
+            }
+        }
+    }
+
+    /// The secrets that a webhook may be signed with, at least one.
+    ///
+    /// # Errors
+    /// When there is none, or the file cannot be read.
+    pub fn webhook_secrets(&self) -> Result<Vec<SecretString>, SettingsError> {
+        let text = value_or_file(&self.webhook_secret, "DFNS_WEBHOOK_SECRET", &self.webhook_secret_file)?;
+        let separator = if self.webhook_secret_file.is_some() { '\n' } else { ',' };
+        let secrets: Vec<SecretString> = text
+            .iter()
+            .flat_map(|text| text.expose().split(separator))
+            .map(str::trim)
+            .filter(|secret| !secret.is_empty())
+            .map(|secret| SecretString::from(secret.to_owned()))
+            .collect();
+        if secrets.is_empty() { Err(SettingsError::Missing(vec![WEBHOOK_SECRET])) } else { Ok(secrets) }
+    }
+
+    /// The environment over the file. A secret may stand in either of two settings: the environment's choice of one
+    /// takes the file's other one away.
+    pub(super) fn overlay_secrets_too(&mut self, env: Env<'_>) -> Result<(), SettingsError> {
+        let chosen = |variable: &str| env(variable).or_else(|| env(&format!("{variable}_FILE"))).is_some();
+        if chosen("DFNS_TOKEN") {
+            (self.token, self.token_file) = (None, None);
+        }
+        if chosen("DFNS_PRIVATE_KEY") {
+            (self.private_key, self.private_key_file) = (None, None);
+        }
+        if chosen("DFNS_WEBHOOK_SECRET") {
+            (self.webhook_secret, self.webhook_secret_file) = (None, None);
+        }
+        self.overlay(env)
+    }
+}
+
+/// Whether the text of a settings file holds a secret itself, and not only the name of a file with one.
+pub(super) fn holds_secrets(file: &str) -> bool {
+    let names = ["token", "private_key", "webhook_secret"];
+    file.lines().filter_map(|line| line.split_once('=')).any(|(name, _)| names.contains(&name.trim()))
+}

@@ -1,0 +1,140 @@
+//! Kinds of values in settings: durations as text, secrets that do not print, files that hold them.
+
+use std::{fmt, fs, path::Path, str::FromStr, time::Duration};
+
+use jiff::SignedDuration;
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Deserializer, de::Error as _};
+
+use super::SettingsError;
+
+/// A length of time, written as text such as "30s", "1h 30m" or "PT2H". More than zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Period(Duration);
+
+impl Period {
+    /// As the standard library has it.
+    pub fn duration(self) -> Duration {
+        self.0
+    }
+}
+
+impl FromStr for Period {
+    type Err = &'static str;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let period: Option<SignedDuration> = text.parse().ok();
+        period
+            .filter(|period| period.is_positive())
+            .and_then(|period| Duration::try_from(period).ok())
+            .map(Self)
+            .ok_or("expected a duration of more than zero with its unit, such as \"30s\", \"5m\" or \"2h\"")
+    }
+}
+
+impl<'de> Deserialize<'de> for Period {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(|expected| D::Error::custom(format!("{text:?} is not understood: {expected}")))
+    }
+}
+
+/// A text that does not print.
+#[derive(Clone)]
+pub struct Secret(SecretString);
+
+impl Secret {
+    /// To hand on to whoever needs it.
+    pub fn secret(&self) -> SecretString {
+        self.0.clone()
+    }
+
+    pub(crate) fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self(text.into())
+    }
+}
+
+impl FromStr for Secret {
+    type Err = std::convert::Infallible;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self(text.to_owned().into()))
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // Not `custom`: the library's message for a wrong type quotes what stood there.
+        String::deserialize(deserializer).map(Self::from).map_err(|_| D::Error::custom("expected a text"))
+    }
+}
+
+/// Where unencrypted connections to Dfns are accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PlainHttpSetting {
+    /// To this machine.
+    Loopback,
+    /// Anywhere: for a sandbox in a container network.
+    Anywhere,
+}
+
+impl FromStr for PlainHttpSetting {
+    type Err = &'static str;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "loopback" => Ok(Self::Loopback),
+            "anywhere" => Ok(Self::Anywhere),
+            _ => Err("expected \"loopback\" or \"anywhere\""),
+        }
+    }
+}
+
+/// A value, or the content of the file that holds it; `None` when neither is set.
+///
+/// # Errors
+/// When both are set, or the file cannot be read.
+pub(super) fn value_or_file(
+    value: &Option<Secret>,
+    variable: &str,
+    file: &Option<std::path::PathBuf>,
+) -> Result<Option<Secret>, SettingsError> {
+    let Some(path) = file else { return Ok(value.clone()) };
+    if value.is_some() {
+        return Err(SettingsError::Value {
+            place: variable.to_owned(),
+            problem: format!("is set, and so is {variable}_FILE; expected one of the two"),
+        });
+    }
+    let text = fs::read_to_string(path).map_err(|error| SettingsError::Value {
+        place: format!("{variable}_FILE"),
+        problem: format!("cannot read {}: {error}", path.display()),
+    })?;
+    warn_if_others_can_read(path);
+    Ok(Some(Secret::from(text.trim().to_owned())).filter(|secret| !secret.expose().is_empty()))
+}
+
+/// Secrets that everybody on the machine can read are none.
+pub(super) fn warn_if_others_can_read(path: &Path) {
+    if others_can_read(path) {
+        tracing::warn!(
+            "{} holds a secret and can be read by other users of this machine: chmod 600 {0}",
+            path.display()
+        );
+    }
+}
+
+pub(crate) fn others_can_read(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    fs::metadata(path).is_ok_and(|meta| meta.permissions().mode() & 0o004 != 0)
+}

@@ -1,0 +1,120 @@
+//! `remit worker`: runs payouts.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
+
+use anyhow::{Context, Result};
+use remit_activities::{Activities, PollCadence};
+use remit_client::Target;
+use remit_records::Records;
+use remit_worker::Tuning;
+use tokio::{net::TcpListener, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    exit::{Exit, Failure, Outcome, stop_on_signal},
+    sandbox::listen,
+    settings::{DfnsAccess, Settings},
+    temporal::{identity, options},
+};
+
+/// Flags of `remit worker`.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "Examples:
+  remit worker
+  remit worker --admin 0.0.0.0:9464
+
+Needs Dfns (DFNS_TOKEN_FILE, DFNS_CREDENTIAL_ID, DFNS_PRIVATE_KEY_FILE, DFNS_USER_ID), Temporal (TEMPORAL_ADDRESS, …)
+and the records (REMIT_RECORDS_URL). `remit doctor` checks all of them.
+Run as many as you like: they share the work. Stops on Ctrl-C and SIGTERM, after what is under way.
+Exit codes: 0 stopped · 2 settings · 1 anything else.")]
+pub struct Args {
+    /// Where health and metrics are: /livez, /readyz, /metrics [default: 127.0.0.1:9464]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    admin: Option<SocketAddr>,
+}
+
+/// For the Web UI and the histories: what the build was given, such as a commit, else the version.
+const BUILD_ID: &str = match option_env!("REMIT_BUILD_ID") {
+    Some(id) => id,
+    None => env!("CARGO_PKG_VERSION"),
+};
+const RECORDS_WITHIN: Duration = Duration::from_secs(60);
+const BETWEEN_TRIES: Duration = Duration::from_secs(1);
+
+/// The limit that settings say, else the usual one.
+pub(crate) fn calls_per_second(said: Option<u32>) -> u32 {
+    said.unwrap_or(Tuning::default().provider_calls_per_second)
+}
+
+/// What a worker is made of.
+pub(crate) struct Plan {
+    pub(crate) access: DfnsAccess,
+    pub(crate) cadence: PollCadence,
+    pub(crate) records_url: String,
+    pub(crate) temporal: Target,
+    pub(crate) provider_calls_per_second: u32,
+    pub(crate) admin: TcpListener,
+}
+
+/// Works until it is asked to stop.
+///
+/// # Errors
+/// Missing settings; a port that is taken; records or Temporal that cannot be reached.
+pub async fn run(args: Args, settings: &Settings) -> Outcome {
+    let stop = stop_on_signal()?;
+    let access = settings.dfns.access().map_err(Failure::usage)?;
+    let records_url = settings.records_url().map_err(Failure::usage)?;
+    let mut temporal = options(settings).resolve().map_err(Failure::usage)?;
+    temporal.connection.identity = identity("worker");
+    let admin = args.admin.or(settings.worker.admin).unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 9464)));
+    let plan = Plan {
+        access,
+        cadence: settings.cadence(),
+        records_url,
+        temporal,
+        provider_calls_per_second: calls_per_second(settings.worker.provider_calls_per_second),
+        admin: listen(admin, "the worker's health and metrics").await?,
+    };
+    serve(plan, stop).await?;
+    Ok(Exit::Done)
+}
+
+/// Runs a worker.
+pub(crate) async fn serve(plan: Plan, stop: CancellationToken) -> Result<()> {
+    let Plan { access, cadence, records_url, temporal, provider_calls_per_second, admin } = plan;
+    let records = tokio::select! {
+        records = open(&records_url) => records?,
+        () = stop.cancelled() => return Ok(()),
+    };
+    let registry = prometheus::Registry::new();
+    let settings = remit_activities::Settings { dfns: access.settings, user_id: access.user_id, cadence };
+    let activities = Activities::new(settings, records.clone(), &registry)?;
+    let config = remit_worker::Config {
+        connection: temporal.connection,
+        namespace: temporal.namespace,
+        admin,
+        build_id: BUILD_ID.to_owned(),
+        tuning: Tuning { provider_calls_per_second, ..Tuning::default() },
+    };
+    let worked = remit_worker::run(config, activities, registry, stop).await;
+    records.close().await;
+    worked
+}
+
+/// Opens the records; a database that starts at the same time as we do is waited for.
+async fn open(url: &str) -> Result<Records> {
+    let deadline = Instant::now() + RECORDS_WITHIN;
+    loop {
+        match Records::open(url).await {
+            Ok(records) => return Ok(records),
+            Err(error) if error.retry_helps() && Instant::now() < deadline => {
+                tracing::warn!("The records cannot be opened yet: {:#}", anyhow::Error::new(error));
+                tokio::time::sleep(BETWEEN_TRIES).await;
+            }
+            Err(error) => return Err(error).context("the records cannot be opened"),
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Runs workflows and activities: settings, health, metrics, drain. No business rules.
+//!
+//! [`run`] is the whole of it: it waits until the records and Temporal are there and agree with this build, runs one
+//! worker for each task queue, and on `stop` lets what is under way come to its end.
+
+mod admin;
+mod phase;
+mod queues;
+mod sdk_metrics;
+mod search_attributes;
+mod threads;
+mod tuning;
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::{Context, bail};
+use prometheus::Registry;
+use remit_activities::Activities;
+use temporalio_client::{Client, ClientOptions, Connection, ConnectionOptions};
+use temporalio_common::telemetry::{TelemetryOptions, telemetry_init};
+use temporalio_sdk::{Runtime, runtime::RuntimeOptions};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    phase::{Phase, Phases},
+    queues::Queue,
+    sdk_metrics::SdkMetrics,
+    threads::Threads,
+};
+
+pub use search_attributes::{SearchAttributesError, ensure_search_attributes};
+pub use tuning::Tuning;
+
+/// What a worker needs beside its activities.
+pub struct Config {
+    /// How to reach Temporal. Each task queue's worker makes a connection of its own.
+    pub connection: ConnectionOptions,
+    /// The namespace to work in.
+    pub namespace: String,
+    /// Serves `/livez`, `/readyz` and `/metrics`.
+    pub admin: TcpListener,
+    /// Which build this is, for the Web UI and the histories: a commit, say.
+    pub build_id: String,
+    /// How much at a time.
+    pub tuning: Tuning,
+}
+
+/// How long the records and Temporal may take to be there, before a supervisor had better know.
+const START_WITHIN: Duration = Duration::from_secs(90);
+const BETWEEN_TRIES: Duration = Duration::from_secs(1);
+/// For one look at the records and at Temporal.
+const ONE_TRY: Duration = Duration::from_secs(30);
+
+/// Works until `stop`, then drains and returns.
+///
+/// # Errors
+/// When the settings cannot be used, the records or Temporal do not come up in time or do not agree with this build,
+/// a worker ends by itself, or activities do not end when asked to.
+pub async fn run(
+    config: Config,
+    activities: Activities,
+    registry: Registry,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let Config { mut connection, namespace, admin, build_id, tuning } = config;
+    tuning.check()?;
+    let (sdk_metrics, meter) = SdkMetrics::start()?;
+    let sdk_metrics = Arc::new(sdk_metrics);
+    let phases = Phases::new();
+    // Ends with this function: while it drains, the worker is still alive and says what it does.
+    let _admin = admin::serve(admin, phases.clone(), activities.records().clone(), registry, Arc::clone(&sdk_metrics));
+
+    let telemetry = TelemetryOptions::builder().metrics(meter).build();
+    connection.metrics_meter = telemetry_init(telemetry.clone())?.get_temporal_metric_meter();
+    let options = RuntimeOptions::builder().telemetry_options(telemetry).build().map_err(anyhow::Error::msg)?;
+    let runtime = Arc::new(Runtime::from_current_tokio(options)?);
+
+    let ready = tokio::select! {
+        () = stop.cancelled() => return Ok(()),
+        ready = come_up(&connection, &namespace, &activities, &phases) => ready,
+    };
+    ready?;
+
+    let mut threads = Threads::new(stop.child_token());
+    for queue in Queue::ALL {
+        let options = queue.options(&tuning, &build_id, activities.clone())?;
+        threads.start(queue, Arc::clone(&runtime), connection.clone(), namespace.clone(), options)?;
+    }
+    tracing::info!(namespace, build_id, "The worker polls {} and {}", Queue::Decisions.name(), Queue::Provider.name());
+    phases.enter(Phase::Working);
+    threads.supervise(&phases, tuning.graceful_shutdown).await
+}
+
+/// Waits until the records answer and Temporal knows what it must know.
+async fn come_up(
+    connection: &ConnectionOptions,
+    namespace: &str,
+    activities: &Activities,
+    phases: &Phases,
+) -> anyhow::Result<()> {
+    let begun = tokio::time::Instant::now();
+    loop {
+        let why = match tokio::time::timeout(ONE_TRY, look(connection, namespace, activities)).await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(Unready::ForEver(error))) => return Err(error),
+            Ok(Err(Unready::ForNow(error))) => brief(&error),
+            Err(_) => format!("the records or Temporal took longer than {ONE_TRY:?} to answer"),
+        };
+        if begun.elapsed() + BETWEEN_TRIES >= START_WITHIN {
+            bail!("the worker could not start within {START_WITHIN:?}: {why}");
+        }
+        tracing::warn!("The worker cannot start yet: {why}");
+        phases.enter(Phase::Starting(why));
+        tokio::time::sleep(BETWEEN_TRIES).await;
+    }
+}
+
+/// What was attempted and what stood in the way at the bottom of it; between the two, libraries repeat each other.
+fn brief(error: &anyhow::Error) -> String {
+    let (top, root) = (error.to_string(), error.root_cause().to_string());
+    if top == root { top } else { format!("{top}: {root}") }
+}
+
+/// Whether waiting can help.
+enum Unready {
+    ForNow(anyhow::Error),
+    ForEver(anyhow::Error),
+}
+
+async fn look(connection: &ConnectionOptions, namespace: &str, activities: &Activities) -> Result<(), Unready> {
+    activities.records().ready().await.map_err(|error| match error.retry_helps() {
+        true => Unready::ForNow(error.into()),
+        false => Unready::ForEver(error.into()),
+    })?;
+    let client = connect(connection.clone(), namespace.to_owned()).await.map_err(Unready::ForNow)?;
+    ensure_search_attributes(&client).await.map_err(|error| match &error {
+        SearchAttributesError::Away { .. } => Unready::ForNow(error.into()),
+        SearchAttributesError::OtherType { .. }
+        | SearchAttributesError::Missing { .. }
+        | SearchAttributesError::NoNamespace { .. } => Unready::ForEver(error.into()),
+    })
+}
+
+async fn connect(options: ConnectionOptions, namespace: String) -> anyhow::Result<Client> {
+    let address = options.target.clone();
+    let connection =
+        Connection::connect(options).await.with_context(|| format!("Temporal at {address} cannot be reached"))?;
+    Ok(Client::new(connection, ClientOptions::new(namespace).build())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn running_a_worker_can_be_spawned() {
+        fn can_be_spawned<T: Send + 'static>(_: fn(Config, Activities, Registry, CancellationToken) -> T) {}
+        can_be_spawned(run);
+    }
+}

@@ -1,0 +1,129 @@
+//! The two task queues, and what is registered on each.
+
+use remit_activities::Activities;
+use remit_workflows::{Payout, names};
+use temporalio_common::worker::WorkerDeploymentOptions;
+use temporalio_sdk::{
+    WorkerOptions,
+    runtime::worker_tuner::{FixedSizeSlotSupplier as Slots, TunerHolder},
+};
+
+use crate::Tuning;
+
+/// A task queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Queue {
+    /// Decisions, and writes to the records.
+    Decisions,
+    /// Calls to the provider.
+    Provider,
+}
+
+impl Queue {
+    pub(crate) const ALL: [Self; 2] = [Self::Decisions, Self::Provider];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Decisions => names::QUEUE,
+            Self::Provider => names::PROVIDER_QUEUE,
+        }
+    }
+
+    /// How the SDK's gauge calls the polls without which this queue stands still.
+    pub(crate) fn poller(self) -> &'static str {
+        match self {
+            Self::Decisions => "workflow_task",
+            Self::Provider => "activity_task",
+        }
+    }
+
+    /// Every activity is registered on both: which queue one goes to is for the workflow to say.
+    pub(crate) fn options(
+        self,
+        tuning: &Tuning,
+        build_id: &str,
+        activities: Activities,
+    ) -> anyhow::Result<WorkerOptions> {
+        let calls = match self {
+            Self::Decisions => tuning.records_calls,
+            Self::Provider => tuning.provider_calls,
+        };
+        let tuner = TunerHolder::builder()
+            .workflow_task_slot_supplier(Slots::new(tuning.workflow_tasks))
+            .activity_task_slot_supplier(Slots::new(calls))
+            .local_activity_task_slot_supplier(Slots::new(tuning.records_calls))
+            .nexus_task_slot_supplier(Slots::new(1))
+            .build();
+        let options = WorkerOptions::new(self.name())
+            .deployment_options(WorkerDeploymentOptions::from_build_id(build_id.to_owned()))
+            .tuner(tuner)
+            .graceful_shutdown_period(tuning.graceful_shutdown)
+            .register_activities(activities);
+        Ok(match self {
+            Self::Decisions => options
+                .max_cached_workflows(tuning.max_cached_workflows)
+                .sticky_queue_schedule_to_start_timeout(tuning.sticky_timeout)
+                .register_workflow::<Payout>()?
+                .build(),
+            Self::Provider => {
+                options.max_task_queue_activities_per_second(f64::from(tuning.provider_calls_per_second)).build()
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use remit_activities::{PollCadence, Settings};
+    use remit_records::Records;
+
+    use super::*;
+
+    async fn activities(folder: &std::path::Path) -> Activities {
+        let vectors: serde_json::Value =
+            serde_json::from_str(include_str!("../../dfns/fixtures/dfns-signing-vectors.json")).expect("JSON");
+        let key = vectors["vectors"][0]["private_key_pkcs8_pem"].as_str().expect("a key");
+        let dfns = remit_dfns::Settings::new("http://127.0.0.1:1", "token".into(), "cr-1", key.into());
+        let settings = Settings { dfns, user_id: "us-1".into(), cadence: PollCadence::default() };
+        let records = Records::open(&format!("sqlite://{}", folder.join("records.db").display())).await.expect("opens");
+        Activities::new(settings, records, &prometheus::Registry::new()).expect("usable")
+    }
+
+    /// The lines of the contract's names that are activities.
+    fn contract() -> Vec<String> {
+        let lines: Vec<&str> = include_str!("../../workflows/src/names.rs").lines().collect();
+        let named = |pair: &[&str]| {
+            let name = pair[1].split('"').nth(1);
+            name.filter(|_| pair[0].starts_with("/// Activity: ")).map(str::to_owned)
+        };
+        lines.windows(2).filter_map(named).collect()
+    }
+
+    #[tokio::test]
+    async fn every_activity_of_the_contract_is_registered_on_both_queues() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let activities = activities(folder.path()).await;
+        let contract = contract();
+        assert!(contract.len() >= 7, "{contract:?}");
+        for queue in Queue::ALL {
+            let options = queue.options(&Tuning::default(), "test", activities.clone()).expect("usable");
+            let registered = format!("{:?}", options.activities());
+            for name in &contract {
+                assert!(registered.contains(&format!("{name:?}")), "{name} is not in {registered}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn only_the_provider_queue_has_a_rate_and_only_the_other_runs_workflows() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let activities = activities(folder.path()).await;
+        let tuning = Tuning { provider_calls_per_second: 7, ..Tuning::default() };
+        let decisions = Queue::Decisions.options(&tuning, "test", activities.clone()).expect("usable");
+        let provider = Queue::Provider.options(&tuning, "test", activities).expect("usable");
+        assert_eq!(decisions.max_task_queue_activities_per_second, None);
+        assert_eq!(provider.max_task_queue_activities_per_second, Some(7.0));
+        assert!(format!("{:?}", decisions.workflows()).contains(names::PAYOUT));
+        assert!(!format!("{:?}", provider.workflows()).contains(names::PAYOUT));
+    }
+}

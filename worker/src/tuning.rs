@@ -1,0 +1,93 @@
+//! How much a worker does at a time, each number with its reason.
+
+use std::time::Duration;
+
+use anyhow::ensure;
+
+/// How much at a time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tuning {
+    /// Calls to the provider that start per second, over *all* workers of the namespace: the server holds to it, and
+    /// the worker that polled last decides, so give all the same. A call is one to four requests, and Dfns allows
+    /// 1000 requests a minute for one token (docs, "Rate limits"): 15 a second stay below that while most are polls.
+    /// Default 15.
+    pub provider_calls_per_second: u32,
+    /// Calls to the provider under way at a time in this process. Most of their time is spent waiting. Default 40.
+    pub provider_calls: usize,
+    /// Writes to the records under way at a time in this process. Default 50.
+    pub records_calls: usize,
+    /// Workflow tasks under way at a time; one thread does them all. Default 100.
+    pub workflow_tasks: usize,
+    /// Payouts kept in memory between tasks: more of them cost more per task than they save. Default 1000.
+    pub max_cached_workflows: usize,
+    /// How long a payout's next task may wait for the process that has it cached, in case that one was killed.
+    /// Default 2 s.
+    pub sticky_timeout: Duration,
+    /// How long calls under way may take to end once the worker is stopped, before they are cancelled; keep it below
+    /// what the container is given. Default 20 s.
+    pub graceful_shutdown: Duration,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Self {
+            provider_calls_per_second: 15,
+            provider_calls: 40,
+            records_calls: 50,
+            workflow_tasks: 100,
+            max_cached_workflows: 1000,
+            sticky_timeout: Duration::from_secs(2),
+            graceful_shutdown: Duration::from_secs(20),
+        }
+    }
+}
+
+impl Tuning {
+    pub(crate) fn check(&self) -> anyhow::Result<()> {
+        let at_least = |field: &str, value: usize, least: usize| {
+            ensure!(value >= least, "{field} is {value}; expected {least} or more");
+            Ok(())
+        };
+        at_least("provider_calls_per_second", self.provider_calls_per_second as usize, 1)?;
+        at_least("provider_calls", self.provider_calls, 1)?;
+        at_least("records_calls", self.records_calls, 1)?;
+        // One polls the queue of what is cached, the other that of what is not.
+        at_least("workflow_tasks", self.workflow_tasks, 2)?;
+        at_least("max_cached_workflows", self.max_cached_workflows, 1)?;
+        ensure!(
+            self.sticky_timeout >= Duration::from_millis(100),
+            "sticky_timeout is {:?}; expected 100 ms or more",
+            self.sticky_timeout
+        );
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_can_be_used() {
+        Tuning::default().check().expect("usable");
+    }
+
+    #[test]
+    fn a_number_that_stops_the_worker_is_refused_by_name() {
+        type Change = fn(&mut Tuning);
+        let changes: [(&str, Change); 6] = [
+            ("provider_calls_per_second", |t| t.provider_calls_per_second = 0),
+            ("provider_calls", |t| t.provider_calls = 0),
+            ("records_calls", |t| t.records_calls = 0),
+            ("workflow_tasks", |t| t.workflow_tasks = 1),
+            ("max_cached_workflows", |t| t.max_cached_workflows = 0),
+            ("sticky_timeout", |t| t.sticky_timeout = Duration::ZERO),
+        ];
+        for (field, change) in changes {
+            let mut tuning = Tuning::default();
+            change(&mut tuning);
+            let error = tuning.check().expect_err(field).to_string();
+            assert!(error.starts_with(&format!("{field} is ")) && error.contains("expected"), "{error}");
+        }
+    }
+}
