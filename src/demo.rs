@@ -20,7 +20,8 @@ use self::cases::{Case, Script};
 use crate::{
     dev::{self, Options, System},
     exit::{Exit, Failure, Outcome, stop_on_signal},
-    payout::{Story, print_json},
+    out,
+    payout::Story,
     table::Look,
     temporal_server::WebUi,
 };
@@ -87,7 +88,7 @@ pub async fn run(args: Args) -> Outcome {
         cadence: PollCadence { first: FIRST_POLL, ..PollCadence::default() },
         ..Options::default()
     };
-    eprintln!("starting Temporal with its Web UI, the sandbox, the records, the relay and the worker");
+    out::note("starting Temporal with its Web UI, the sandbox, the records, the relay and the worker");
     let starting = System::start(options);
     let mut system = tokio::select! {
         system = starting => system?,
@@ -96,7 +97,7 @@ pub async fn run(args: Args) -> Outcome {
     let running = dev::announce(&system, "demo")?;
     let shown = show(&mut system, &args, &stop).await;
     running.retract();
-    eprintln!("stopping");
+    out::note("stopping");
     let stopped = system.stop().await;
     let exit = shown?;
     stopped?;
@@ -109,14 +110,14 @@ async fn show(system: &mut System, args: &Args, stop: &CancellationToken) -> Out
         () = stop.cancelled() => return Ok(Exit::Failed),
     };
     if args.json {
-        print_json(&rows)?;
+        out::json(&rows)?;
     } else {
-        println!("\n{}", table(&rows, Look::of_stdout()));
-        println!("{}", where_to_look(system, &rows));
+        out::line(format_args!("\n{}", table(&rows, Look::of_stdout())))?;
+        out::line(where_to_look(system, &rows))?;
     }
     let wrong: Vec<String> = rows.iter().filter(|row| !row.is_as_expected()).map(complaint).collect();
     if !args.exit {
-        eprintln!("\nEverything stays up. Ctrl-C stops it.");
+        out::note("\nEverything stays up. Ctrl-C stops it.");
         tokio::select! {
             error = system.broken() => return Err(Failure { exit: Exit::Failed, error }),
             () = stop.cancelled() => {}
@@ -144,7 +145,7 @@ async fn play(system: &System) -> Result<Vec<Row>> {
     };
     let (moved, live): (Vec<_>, Vec<_>) = requests.iter().partition(|(case, _)| case.script == Script::TimeMoves);
     let follows = live.iter().map(|(case, request)| async move { (case.id, follow(system, case, request).await) });
-    let voter = cases::approve(system.organisation());
+    let voter = cases::approve(system);
     let mut ends: BTreeMap<&str, Result<PayoutOutcome>> = BTreeMap::new();
     tokio::select! {
         all = join_all(follows) => ends.extend(all),
@@ -230,9 +231,9 @@ fn took(started: SystemTime, closed: SystemTime) -> Option<Duration> {
 
 fn say(id: &str, what: &str) {
     if std::io::stderr().is_terminal() {
-        eprintln!("\u{1b}[2m{id:22}\u{1b}[0m {what}");
+        out::note(format_args!("\u{1b}[2m{id:22}\u{1b}[0m {what}"));
     } else {
-        eprintln!("{id:22} {what}");
+        out::note(format_args!("{id:22} {what}"));
     }
 }
 

@@ -5,9 +5,10 @@ mod part;
 mod running;
 mod system;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use anyhow::Result;
+use remit_activities::PollCadence;
 
 pub use organisation::{APPROVER, Organisation, PAYER, User, Wallet, WalletAsset, write_env};
 pub use running::Running;
@@ -17,7 +18,8 @@ pub(crate) use organisation::shell_quoted;
 
 use crate::{
     exit::{Exit, Failure, Outcome, stop_on_signal},
-    settings::Settings,
+    out,
+    settings::{Period, Settings},
     temporal_server::WebUi,
 };
 
@@ -63,6 +65,9 @@ pub struct Args {
     temporal_cli: Option<PathBuf>,
 }
 
+/// A person at the terminal need not wait for half a minute, unless settings say so.
+const FIRST_POLL: Duration = Duration::from_secs(1);
+
 /// Runs the system until Ctrl-C.
 ///
 /// # Errors
@@ -82,7 +87,7 @@ pub async fn run(args: Args, settings: &Settings) -> Outcome {
         sandbox_port: args.sandbox_port.unwrap_or(0),
         relay_port: args.relay_port.unwrap_or(0),
         seed: args.seed,
-        cadence: settings.cadence(),
+        cadence: PollCadence { first: settings.poll.first.map_or(FIRST_POLL, Period::duration), ..settings.cadence() },
         ..Options::default()
     };
     let starting = System::start(options);
@@ -90,14 +95,14 @@ pub async fn run(args: Args, settings: &Settings) -> Outcome {
         system = starting => system?,
         () = stop.cancelled() => return Ok(Exit::Done),
     };
-    println!("{}", whereabouts(&system)?.join("\n"));
+    out::line(whereabouts(&system)?.join("\n"))?;
     let running = announce(&system, "dev")?;
     let failed = tokio::select! {
         why = system.broken() => Some(why),
         () = stop.cancelled() => None,
     };
     running.retract();
-    eprintln!("stopping");
+    out::note("stopping");
     let stopped = system.stop().await;
     match failed {
         Some(error) => Err(Failure { exit: Exit::Failed, error }),
@@ -134,7 +139,7 @@ fn whereabouts(system: &System) -> Result<Vec<String>> {
         place("relay metrics", &format!("{}/metrics", system.relay_admin_url())),
         place("worker metrics", &format!("{}/metrics", system.worker_admin_url())),
         place("records", system.records_url()),
-        place("environment", &format!("{} (. it, for curl and the other commands)", system.env_file().display())),
+        place("environment", &format!(". {}", shell_quoted(&system.env_file().to_string_lossy()))),
         String::new(),
         "Start a payout, in another terminal:".to_owned(),
         format!("  remit payout start --wait --id invoice-1 --wallet {} \\", wallet.id),

@@ -9,8 +9,9 @@ use remit_records::Records;
 use serde::Serialize;
 
 use crate::{
+    dev::{Running, shell_quoted},
     exit::{Exit, Outcome},
-    payout::print_json,
+    out,
     settings::{Settings, SettingsError, others_can_read},
 };
 
@@ -73,6 +74,15 @@ const WITHIN: Duration = Duration::from_secs(60);
 /// # Errors
 /// When the answer cannot be printed.
 pub async fn run(args: Args, settings: &Settings) -> Outcome {
+    if !settings.is_complete_for_a_worker()
+        && let Some(running) = Running::find().await
+    {
+        let file = shell_quoted(&running.env_file.to_string_lossy());
+        out::note(format_args!(
+            "`remit {}` runs a system on this machine; to check that one: . {file}",
+            running.command
+        ));
+    }
     let mut findings = vec![settings_file(settings)];
     let (temporal, records, dfns) = tokio::join!(
         within("Temporal", temporal::check(settings)),
@@ -83,9 +93,9 @@ pub async fn run(args: Args, settings: &Settings) -> Outcome {
     findings.extend(webhook_secret(settings));
     findings.extend(secret_files(settings));
     if args.json {
-        print_json(&findings)?;
+        out::json(&findings)?;
     } else {
-        println!("{}", findings.iter().map(line).collect::<Vec<_>>().join("\n"));
+        out::line(findings.iter().map(line).collect::<Vec<_>>().join("\n"))?;
     }
     Ok(verdict(&findings))
 }
@@ -145,6 +155,7 @@ async fn records(settings: &Settings) -> Vec<Finding> {
     // Moving the clock by nothing is the smallest write there is.
     let written = records.shift_clock(Duration::ZERO).await;
     let place = format!("{records:?}");
+    let place = place.trim_start_matches("Records(").trim_end_matches(')').to_owned();
     records.close().await;
     vec![match written {
         Ok(()) => Finding::ok(CHECK, format!("{place}: opens, is up to date, takes writes")),

@@ -5,6 +5,7 @@ pub mod dev;
 pub mod doctor;
 pub mod exit;
 pub mod logging;
+pub mod out;
 pub mod payout;
 pub mod relay;
 pub mod sandbox;

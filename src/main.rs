@@ -5,9 +5,9 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use remit::{
     demo, dev, doctor,
-    exit::{Failure, Outcome},
+    exit::{Exit, Failure, Outcome},
     logging::{self, Voice},
-    payout, relay, sandbox,
+    out, payout, relay, sandbox,
     settings::{Flags, Settings},
     worker,
 };
@@ -68,8 +68,9 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     match start(cli) {
         Ok(exit) => exit.into(),
+        Err(Failure { error, .. }) if out::nobody_reads(&error) => Exit::Done.into(),
         Err(Failure { exit, error }) => {
-            eprintln!("remit: {error:#}");
+            out::note(format_args!("remit: {error:#}"));
             exit.into()
         }
     }

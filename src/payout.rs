@@ -7,8 +7,6 @@ mod watch;
 
 pub(crate) use watch::Story;
 
-use anyhow::Result;
-
 use crate::{exit::Outcome, settings::Settings};
 
 /// What to do about payouts.
@@ -35,10 +33,4 @@ pub async fn run(command: Command, settings: &Settings) -> Outcome {
         Command::List(args) => list::run(args, settings).await,
         Command::Watch(args) => watch::run(args, settings).await,
     }
-}
-
-/// Prints a value as JSON, for programs.
-pub(crate) fn print_json(value: &impl serde::Serialize) -> Result<()> {
-    println!("{}", serde_json::to_string_pretty(value)?);
-    Ok(())
 }

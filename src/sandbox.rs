@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 use crate::{
     dev::{Organisation, write_env},
     exit::{Exit, Outcome, stop_on_signal},
+    out,
 };
 
 /// Flags of `remit sandbox`.
@@ -46,16 +47,21 @@ pub async fn run(args: Args) -> Outcome {
     let url = format!("http://{}", listener.local_addr()?);
     let options = remit_sandbox::Options { seed: args.seed, ..Default::default() };
     let server = tokio::spawn(remit_sandbox::serve(listener, options, stop));
-    eprintln!("seed {}", args.seed);
+    out::note(format_args!("seed {}", args.seed));
     if let Some(file) = &args.organisation {
         let organisation = Organisation::create(&url, &json!({})).await?;
         let key_file = file.with_extension("key.pem");
         write_env(file, &organisation.environment(&key_file)?)?;
-        eprintln!("organisation {}: credentials in {} and {}", organisation.id(), file.display(), key_file.display());
+        out::note(format_args!(
+            "organisation {}: credentials in {} and {}",
+            organisation.id(),
+            file.display(),
+            key_file.display()
+        ));
     } else {
-        eprintln!("first make an organisation: curl -X POST {url}/_sandbox/organisations");
+        out::note(format_args!("first make an organisation: curl -X POST {url}/_sandbox/organisations"));
     }
-    println!("sandbox ready: {url}");
+    out::line(format_args!("sandbox ready: {url}"))?;
     server.await?.context("the sandbox stopped")?;
     Ok(Exit::Done)
 }

@@ -259,6 +259,11 @@ impl Settings {
         Ok(format!("sqlite://{}", file.display()))
     }
 
+    /// Whether a worker could reach Dfns with them.
+    pub fn is_complete_for_a_worker(&self) -> bool {
+        self.dfns.access().is_ok()
+    }
+
     /// How often to poll.
     pub fn cadence(&self) -> PollCadence {
         let usual = PollCadence::default();

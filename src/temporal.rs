@@ -5,6 +5,7 @@ use remit_client::{Patience, PayoutClient, ReadError, StartError, TemporalOption
 use crate::{
     dev::Running,
     exit::{Exit, Failure},
+    out,
     settings::Settings,
 };
 
@@ -29,10 +30,8 @@ impl Connected {
         let running = Running::find().await;
         let said = options.address.is_some() || SAYS_WHERE.iter().any(|name| std::env::var_os(name).is_some());
         if !said && let Some(running) = &running {
-            eprintln!(
-                "(Temporal of the system started by `remit {}`, at {})",
-                running.command, running.temporal_address
-            );
+            let Running { command, temporal_address, .. } = running;
+            out::note(format_args!("(Temporal of the system started by `remit {command}`, at {temporal_address})"));
             options.address = Some(running.temporal_address.clone());
             options.namespace.get_or_insert_with(|| running.namespace.clone());
         }

@@ -7,10 +7,10 @@ use remit_dfns::{
     Action, ActivityKind, ApprovalGroup, ApprovalStatus, Approvers, DecisionValue, Dfns, ListApprovals, PolicyBody,
     Rule, UserList,
 };
-use remit_domain::{Ending, PayoutRequest};
+use remit_domain::{Ending, PayoutRequest, Progress};
 use serde_json::json;
 
-use crate::dev::{APPROVER, Organisation};
+use crate::dev::{APPROVER, Organisation, System};
 
 /// One payout.
 #[derive(Debug)]
@@ -154,12 +154,16 @@ async fn policy(person: &Dfns, case: &Case, wallet: &str, action: Action) -> Res
     Ok(())
 }
 
-/// Approves, as a person, whatever waits for approval; returns only with an error.
-pub(super) async fn approve(organisation: &Organisation) -> Error {
+/// Approves, as a person, whatever waits for approval, once its payout has seen that; returns only with an error.
+pub(super) async fn approve(system: &System) -> Error {
     let vote = async {
-        let person = organisation.dfns(APPROVER)?;
+        let person = system.dfns(APPROVER)?;
         let pending = ListApprovals { status: Some(ApprovalStatus::Pending), ..ListApprovals::default() };
         loop {
+            if !held(system).await {
+                tokio::time::sleep(APPROVER_LOOKS_EVERY).await;
+                continue;
+            }
             for approval in person.approvals(&pending).await?.items {
                 super::say("", &format!("{APPROVER} approves {}", approval.id));
                 person.decide_approval(&approval.id, DecisionValue::Approved, Some("seen and agreed")).await?;
@@ -172,6 +176,17 @@ pub(super) async fn approve(organisation: &Organisation) -> Error {
         Err(error) => error.context("the approver cannot vote"),
         Ok(never) => match never {},
     }
+}
+
+/// Whether a payout knows that it waits for an approval.
+async fn held(system: &System) -> bool {
+    for case in Case::ALL.iter().filter(|case| case.script == Script::Approve) {
+        let status = system.client().status(case.id).await.ok();
+        if status.and_then(|status| status.read).is_some_and(|read| read.progress == Progress::Held) {
+            return true;
+        }
+    }
+    false
 }
 
 #[cfg(test)]

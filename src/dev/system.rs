@@ -23,7 +23,7 @@ use super::{
     part::{self, Part},
 };
 use crate::{
-    relay, sandbox,
+    out, relay, sandbox,
     temporal::identity,
     temporal_server::{self, DevServer, DevServerOptions, WebUi},
     time::{Clocks, Moved},
@@ -91,7 +91,7 @@ impl Default for Options {
             provider_calls_per_second: worker::calls_per_second(None),
             worker: Begin::Now,
             relay: Begin::Now,
-            progress: |line| eprintln!("{line}"),
+            progress: |line| out::note(line),
         }
     }
 }
@@ -422,13 +422,21 @@ fn environment(
         ("TEMPORAL_ADDRESS", temporal_address.to_owned()),
         ("TEMPORAL_NAMESPACE", NAMESPACE.to_owned()),
         ("REMIT_RECORDS_URL", places.records_url.clone()),
-        ("REMIT_POLL_FIRST", format!("{} ms", options.cadence.first.as_millis())),
-        ("REMIT_POLL_MAX", format!("{} ms", options.cadence.most.as_millis())),
+        ("REMIT_POLL_FIRST", period(options.cadence.first)),
+        ("REMIT_POLL_MAX", period(options.cadence.most)),
         ("REMIT_PROVIDER_CALLS_PER_SECOND", options.provider_calls_per_second.to_string()),
     ];
     all.extend(ours.map(|(name, value)| (name.to_owned(), value)));
     write_env(&env_file(folder), &all)?;
     Ok(all)
+}
+
+/// As settings are written.
+fn period(time: Duration) -> String {
+    match time.subsec_millis() {
+        0 => format!("{}s", time.as_secs()),
+        _ => format!("{}ms", time.as_millis()),
+    }
 }
 
 fn env_file(folder: &Folder) -> PathBuf {

@@ -8,7 +8,7 @@ use remit_dfns::{
     SubscriptionStatus,
 };
 
-use super::{Finding, chain, unusable};
+use super::{Finding, Verdict, chain, unusable};
 use crate::settings::Settings;
 
 /// Ids that nobody has.
@@ -132,7 +132,12 @@ fn signing(answer: Result<(), Error>) -> Finding {
             let todo = if speaks_of_signature { KEY } else { "give the service account Payouts:Update in Dfns" };
             Finding::fail(CHECK, refusal.to_string(), todo)
         }
-        answer => Finding { check: CHECK, ..permission("Payouts:Update", answer) },
+        answer => match permission(CHECK, answer) {
+            Finding { verdict: Verdict::Ok, .. } => {
+                Finding::ok(CHECK, "signature accepted, Payouts:Update allowed (about a payout that does not exist)")
+            }
+            finding => finding,
+        },
     }
 }
 
@@ -162,31 +167,31 @@ mod tests {
     use remit_dfns::{RateLimit, Refusal};
 
     use super::*;
-    use crate::doctor::Verdict;
 
-    fn refused(stage: Stage, status: u16, message: &str) -> Result<(), Error> {
+    fn refused(stage: Stage, status: u16, message: &str) -> Error {
         let (message, rate) = (message.to_owned(), RateLimit::default());
-        Err(Error::Refused {
-            stage,
-            refusal: Refusal { status, id: None, message, details: None, retry_after: None, rate },
-        })
+        let refusal = Refusal { status, id: None, message, details: None, retry_after: None, rate };
+        Error::Refused { stage, refusal }
     }
 
     #[test]
     fn a_thing_that_does_not_exist_proves_the_permission_and_a_403_its_absence() {
-        assert_eq!(permission("Payouts:Create", refused(Stage::Call, 404, "not found")).verdict, Verdict::Ok);
-        assert_eq!(permission("Payouts:Create", refused(Stage::Call, 403, "not authorized")).verdict, Verdict::Fail);
-        assert_eq!(permission("Payouts:Create", refused(Stage::Call, 500, "oops")).verdict, Verdict::Warn);
+        assert_eq!(permission("Payouts:Create", Err(refused(Stage::Call, 404, "not found"))).verdict, Verdict::Ok);
+        assert_eq!(
+            permission("Payouts:Create", Err(refused(Stage::Call, 403, "not authorized"))).verdict,
+            Verdict::Fail
+        );
+        assert_eq!(permission("Payouts:Create", Err(refused(Stage::Call, 500, "oops"))).verdict, Verdict::Warn);
     }
 
     #[test]
     fn a_refused_signature_is_told_apart_from_a_missing_permission() {
-        assert_eq!(signing(refused(Stage::Call, 404, "no such payout")).verdict, Verdict::Ok);
+        assert_eq!(signing(Err(refused(Stage::Call, 404, "no such payout"))).verdict, Verdict::Ok);
         let todo = |answer| signing(answer).todo.unwrap_or_default();
-        assert!(todo(refused(Stage::Signing, 401, "Unable to verify signature")).contains("DFNS_CREDENTIAL_ID"));
+        assert!(todo(Err(refused(Stage::Signing, 401, "Unable to verify signature"))).contains("DFNS_CREDENTIAL_ID"));
         let missing = "user action signature is missing or invalid";
-        assert!(todo(refused(Stage::Call, 403, missing)).contains("DFNS_CREDENTIAL_ID"));
-        assert!(todo(refused(Stage::Call, 403, "not authorized (Payouts:Update)")).contains("Payouts:Update"));
+        assert!(todo(Err(refused(Stage::Call, 403, missing))).contains("DFNS_CREDENTIAL_ID"));
+        assert!(todo(Err(refused(Stage::Call, 403, "not authorized (Payouts:Update)"))).contains("Payouts:Update"));
     }
 
     #[test]

@@ -17,13 +17,16 @@ use crate::{
 };
 
 pub(super) async fn check(settings: &Settings) -> Vec<Finding> {
-    let client = match connect(&options(settings), &identity("doctor"), None, Patience::Once).await {
+    let options = options(settings);
+    // Where it is said to be; when that cannot be told, connecting says why.
+    let address = options.resolve().map(|target| target.connection.target.to_string()).unwrap_or_default();
+    let client = match connect(&options, &identity("doctor"), None, Patience::Once).await {
         Ok(client) => client,
         Err(error) => {
-            return vec![Finding::fail("Temporal", error.to_string(), "correct TEMPORAL_ADDRESS and the like")];
+            return vec![Finding::fail("Temporal", error.to_string(), "start Temporal, or correct TEMPORAL_ADDRESS")];
         }
     };
-    let mut findings = vec![server(&client).await];
+    let mut findings = vec![server(&client, &address).await];
     match PayoutClient::new(client.clone()).reachable().await {
         Ok(()) => findings.push(Finding::ok("Temporal namespace", format!("{:?}", client.namespace()))),
         Err(error) => {
@@ -36,10 +39,10 @@ pub(super) async fn check(settings: &Settings) -> Vec<Finding> {
     findings
 }
 
-async fn server(client: &Client) -> Finding {
+async fn server(client: &Client, address: &str) -> Finding {
     let asked = GetSystemInfoRequest::default().into_request();
     match client.connection().workflow_service().get_system_info(asked).await {
-        Ok(info) => Finding::ok("Temporal", format!("server {}", info.into_inner().server_version)),
+        Ok(info) => Finding::ok("Temporal", format!("{address}, server {}", info.into_inner().server_version)),
         Err(status) => Finding::fail("Temporal", status.message().to_owned(), "check the address and the credentials"),
     }
 }

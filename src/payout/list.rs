@@ -7,9 +7,9 @@ use remit_client::{Filter, Listed, RunStatus, Runs};
 use remit_domain::{Program, Stage, WalletId};
 use serde_json::{Value, json};
 
-use super::print_json;
 use crate::{
     exit::{Exit, Outcome},
+    out,
     settings::Settings,
     table::Look,
     temporal::Connected,
@@ -67,15 +67,15 @@ pub async fn run(args: Args, settings: &Settings) -> Outcome {
     let connected = Connected::for_a_person(settings).await?;
     let listed = connected.client.list(&filter).await?;
     if args.json {
-        print_json(&listed.iter().map(json_of).collect::<Vec<_>>())?;
+        out::json(&listed.iter().map(json_of).collect::<Vec<_>>())?;
         return Ok(Exit::Done);
     }
     if listed.is_empty() {
-        eprintln!("no such payouts in namespace {:?}", connected.client.namespace());
+        out::note(format_args!("no such payouts in namespace {:?}", connected.client.namespace()));
         return Ok(Exit::Done);
     }
     let header = ["payout", "stage", "program", "wallet", "started", "over"];
-    println!("{}", Look::of_stdout().table(&header, &listed.iter().map(row).collect::<Vec<_>>()));
+    out::line(Look::of_stdout().table(&header, &listed.iter().map(row).collect::<Vec<_>>()))?;
     Ok(Exit::Done)
 }
 

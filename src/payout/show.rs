@@ -3,9 +3,10 @@
 use remit_client::{Described, ReadError};
 use remit_workflows::status::Status;
 
-use super::{list::rfc3339, print_json};
+use super::list::rfc3339;
 use crate::{
     exit::{Exit, Outcome},
+    out,
     settings::Settings,
     temporal::{Connected, read_failure},
 };
@@ -33,7 +34,7 @@ pub async fn run(args: Args, settings: &Settings) -> Outcome {
     let connected = Connected::for_a_person(settings).await?;
     let status = connected.client.status(&args.id).await;
     if args.json {
-        print_json(&status.map_err(read_failure)?)?;
+        out::json(&status.map_err(read_failure)?)?;
         return Ok(Exit::Done);
     }
     let described = match &status {
@@ -43,12 +44,12 @@ pub async fn run(args: Args, settings: &Settings) -> Outcome {
         Err(_) => None,
     };
     if let Ok(status) = &status {
-        println!("{}", lines(status).join("\n"));
+        out::line(lines(status).join("\n"))?;
     }
     if let Some(described) = &described {
-        println!("{}", at_temporal(described).join("\n"));
+        out::line(at_temporal(described).join("\n"))?;
         if let Some(link) = connected.ui_link(&described.run.workflow_id, &described.run.run_id) {
-            println!("{link}");
+            out::line(link)?;
         }
     }
     status.map_err(read_failure)?;

@@ -3,13 +3,14 @@
 use std::{io::Read, path::PathBuf};
 
 use anyhow::Context;
-use remit_client::How;
+use remit_client::{Claimed, How};
 use remit_domain::{FieldError, PayoutRequest, Purpose, Refusal};
 use serde_json::{Map, Value, json};
 
-use super::{print_json, watch};
+use super::watch;
 use crate::{
     exit::{Exit, Failure, Outcome},
+    out,
     settings::Settings,
     temporal::{Connected, start_failure},
 };
@@ -67,7 +68,7 @@ pub struct Args {
     /// Follow the payout until it ends; the exit code says how: 0 paid, 3 not
     #[arg(long)]
     wait: bool,
-    /// Answer in JSON
+    /// Answer in JSON: what was started, or with --wait how it ended
     #[arg(long)]
     json: bool,
 }
@@ -174,34 +175,41 @@ pub async fn run(args: Args, settings: &Settings) -> Outcome {
         Failure::new(Exit::Usage, format!("the request is not accepted:\n  {}", lines.join("\n  ")))
     })?;
     if args.dry_run {
-        eprintln!("payout {}, workflow {}: {}", request.key(), request.key().workflow_id(), request.summary());
-        print_json(&request)?;
+        out::note(format_args!(
+            "payout {}, workflow {}: {}",
+            request.key(),
+            request.key().workflow_id(),
+            request.summary()
+        ));
+        out::json(&request)?;
         return Ok(Exit::Done);
     }
     let connected = Connected::for_a_person(settings).await?;
     let started = connected.client.start(&request).await.map_err(start_failure)?;
-    let link = connected.ui_link(&started.workflow_id, &started.run_id);
-    if args.json {
-        let how = match started.how {
-            How::New => "new",
-            How::Existing => "existing",
-        };
-        print_json(&json!({"key": started.key, "externalId": request.external_id, "workflowId": started.workflow_id,
-            "runId": started.run_id, "how": how, "link": link}))?;
-    } else {
-        match started.how {
-            How::New => println!("started payout {}", started.key),
-            How::Existing => println!("payout {} was started before, with the same content", started.key),
-        }
-        if let Some(link) = link {
-            println!("{link}");
-        }
+    if args.json && args.wait {
+        return watch::follow(&connected, started.key.as_str(), watch::Form::Json).await;
     }
-    if !args.wait {
+    let link = connected.ui_link(&started.workflow_id, &started.run_id);
+    let how = match started.how {
+        How::New => "new",
+        How::Existing => "existing",
+    };
+    if args.json {
+        out::json(&json!({"key": started.key, "externalId": request.external_id, "workflowId": started.workflow_id,
+            "runId": started.run_id, "how": how, "link": link}))?;
         return Ok(Exit::Done);
     }
-    watch::follow(&connected, started.key.as_str(), if args.json { watch::Form::Json } else { watch::Form::Lines })
-        .await
+    match started.how {
+        How::New => out::line(format_args!("started payout {}", started.key))?,
+        How::Existing => out::line(format_args!("payout {} was started before, with the same content", started.key))?,
+    }
+    if started.claimed == Claimed::NotYet {
+        out::note("no worker has taken it up yet");
+    }
+    if let Some(link) = link {
+        out::line(link)?;
+    }
+    if args.wait { watch::follow(&connected, started.key.as_str(), watch::Form::Lines).await } else { Ok(Exit::Done) }
 }
 
 #[cfg(test)]

@@ -6,9 +6,9 @@ use remit_client::ReadError;
 use remit_domain::{Ending, Outcome as PayoutOutcome};
 use remit_workflows::status::Status;
 
-use super::print_json;
 use crate::{
     exit::{Exit, Outcome},
+    out,
     settings::Settings,
     temporal::{Connected, read_failure},
 };
@@ -61,18 +61,18 @@ pub(super) async fn follow(connected: &Connected, id: &str, form: Form) -> Outco
             Ok(status) => {
                 away = 0;
                 if form == Form::Lines {
-                    story.news(&status).iter().for_each(|line| println!("{line}"));
+                    story.news(&status).iter().try_for_each(out::line)?;
                 }
                 if let Some(outcome) = &status.outcome {
                     if form == Form::Json {
-                        print_json(outcome)?;
+                        out::json(outcome)?;
                     }
                     return Ok(exit_of(outcome));
                 }
             }
             Err(error @ (ReadError::NoWorker { .. } | ReadError::Unavailable(_))) if away < AWAY_AT_MOST => {
                 if away == 0 {
-                    eprintln!("{error}; trying again");
+                    out::note(format_args!("{error}; trying again"));
                 }
                 away += 1;
             }

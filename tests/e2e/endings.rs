@@ -9,8 +9,6 @@ use remit_dfns::{
     PolicyBody, Rule,
 };
 use remit_domain::{Ending, Money, Progress};
-use reqwest::Method;
-use serde_json::json;
 
 use crate::harness::{World, payer, until};
 
@@ -119,7 +117,7 @@ async fn a_payout_cancelled_at_dfns_ends_as_canceled() -> Result<()> {
         Ok(described.pending.iter().any(|call| call.attempt > 1).then_some(()))
     })
     .await?;
-    world.system.organisation().control(Method::POST, &format!("/payouts/{id}/next"), Some(&json!({}))).await?;
+    world.instruct("canceled-1").await?;
     payer(&world)?.payout_action(&id, &PayoutAction::Cancel).await?;
     world.advance("canceled-1", Duration::from_secs(120)).await?;
     let outcome = world.outcome("canceled-1").await?;

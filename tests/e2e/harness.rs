@@ -84,6 +84,22 @@ impl World {
         .await
     }
 
+    /// Makes the provider send its instructions now, however long they would have taken.
+    pub async fn instruct(&self, id: &str) -> Result<()> {
+        until("the instructions", async || {
+            let ledger = self.ledger(id).await?;
+            let payout = &ledger["payouts"][0];
+            let before = ["Initializing", "AwaitingPayoutInstructions"].map(Value::from);
+            if !before.contains(&payout["executionStatus"]) {
+                return Ok(Some(()));
+            }
+            let next = format!("/payouts/{}/next", payout["id"].as_str().unwrap_or_default());
+            self.system.organisation().control(Method::POST, &next, Some(&json!({}))).await?;
+            Ok(None)
+        })
+        .await
+    }
+
     /// What must hold for every payout that was paid: created once, confirmed once, one transfer, whatever happened.
     pub async fn paid_exactly_once(&self, id: &str) -> Result<()> {
         for name in ["createsAccepted", "confirmsAccepted", "transfers", "transfersConfirmed"] {

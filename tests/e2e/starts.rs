@@ -3,8 +3,6 @@
 use anyhow::Result;
 use remit_client::{How, StartError};
 use remit_domain::Ending;
-use reqwest::Method;
-use serde_json::json;
 use temporalio_client::{NamespacedClient, WorkflowTerminateOptions, tonic::IntoRequest};
 use temporalio_common::protos::temporal::api::{
     common::v1::WorkflowExecution, workflowservice::v1::DeleteWorkflowExecutionRequest,
@@ -47,8 +45,8 @@ async fn a_terminated_payout_is_taken_up_again_and_a_forgotten_one_is_never_paid
     assert_eq!(again.how, How::New);
     let status = world.status_when("again-1", "the wait", waiting).await?;
     assert_eq!(status.read.map(|view| view.payout), payout, "another payout was made");
-    let next = format!("/payouts/{}/next", payout.unwrap_or_default());
-    world.system.organisation().control(Method::POST, &next, Some(&json!({}))).await?;
+    // The webhook's signal is what wakes it.
+    world.instruct("again-1").await?;
     let outcome = world.outcome("again-1").await?;
     assert_eq!(outcome.ending, Ending::Completed);
     world.paid_exactly_once("again-1").await?;

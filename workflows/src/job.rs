@@ -106,7 +106,10 @@ impl Job {
                 break end?;
             }
         };
-        whole.cancel();
+        // Where the payout is over the run ends at once, and the timer with it: an event less.
+        if !matches!(&waited, Waited::For(view) if view.progress.is_final()) {
+            whole.cancel();
+        }
         self.show(ctx, |status| {
             status.waits_for = None;
             status.until = None;
