@@ -16,7 +16,7 @@ pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ has a parent")
 }
 
-/// All files that `.gitignore` does not name, whether this is a clone or an unpacked archive.
+/// All text files that `.gitignore` does not name, whether this is a clone or an unpacked archive.
 pub fn files() -> &'static [SourceFile] {
     static FILES: LazyLock<Vec<SourceFile>> = LazyLock::new(|| {
         let walk = WalkBuilder::new(root())
@@ -29,9 +29,12 @@ pub fn files() -> &'static [SourceFile] {
         let mut files: Vec<_> = walk
             .map(|entry| entry.expect("a readable folder"))
             .filter(|entry| entry.file_type().is_some_and(|kind| kind.is_file()))
-            .map(|entry| SourceFile {
-                path: entry.path().strip_prefix(root()).expect("inside the root").display().to_string(),
-                text: String::from_utf8_lossy(&fs::read(entry.path()).expect("a readable file")).into_owned(),
+            .map(|entry| (entry.path().to_owned(), fs::read(entry.path()).expect("a readable file")))
+            // Pictures hold any bytes; text holds no NUL.
+            .filter(|(_, bytes)| !bytes.contains(&0))
+            .map(|(path, bytes)| SourceFile {
+                path: path.strip_prefix(root()).expect("inside the root").display().to_string(),
+                text: String::from_utf8_lossy(&bytes).into_owned(),
             })
             .collect();
         files.sort_by(|a, b| a.path.cmp(&b.path));

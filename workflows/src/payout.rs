@@ -410,7 +410,7 @@ impl Job {
         self.note(ctx, format!("{}: {}", stage.as_str(), outcome.reason));
         self.show(ctx, |status| {
             status.stage = stage;
-            status.says = "over".into();
+            status.says = outcome.reason.clone();
             status.waits_for = None;
             status.until = None;
             status.outcome = Some(outcome.clone());

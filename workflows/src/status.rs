@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use remit_domain::{Ending, Offer, Outcome, PayoutKey, PayoutRequest, PayoutView, Stage};
+use remit_domain::{Offer, Outcome, PayoutKey, PayoutRequest, PayoutView, Stage};
 use serde::{Deserialize, Serialize};
 
 /// Answer of the `status` query.
@@ -80,13 +80,8 @@ impl Status {
     /// Markdown for the Web UI: what is so, what it waits for, what to do.
     pub(crate) fn details(&self) -> String {
         let mut text = format!("**{}** · {}\n\n", self.stage.as_str(), self.says);
-        if let Some(outcome) = &self.outcome {
-            text += &match outcome.ending {
-                Ending::NeedsPerson => format!("**A person must look**: {}\n\n", outcome.reason),
-                Ending::Completed | Ending::Failed | Ending::Rejected | Ending::Expired | Ending::Canceled => {
-                    format!("{}\n\n", outcome.reason)
-                }
-            };
+        if self.stage == Stage::NeedsPerson {
+            text += "**A person must look.** Nothing is confirmed meanwhile.\n\n";
         }
         if let Some(attention) = &self.attention {
             text += &format!("**Attention**: {attention}\n\n");
