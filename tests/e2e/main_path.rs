@@ -6,7 +6,7 @@ use anyhow::Result;
 use remit::dev::{Begin, Options};
 use remit_domain::{Ending, Money};
 use reqwest::Method;
-use temporalio_common::protos::temporal::api::enums::v1::EventType;
+use temporalio_common::protos::temporal::api::{enums::v1::EventType, history::v1::history_event::Attributes};
 
 use crate::harness::{World, instructions_after, quick};
 
@@ -39,11 +39,9 @@ async fn a_payout_runs_to_the_bank_within_its_cost() -> Result<()> {
     // Local activities are billed once for each workflow task that has any.
     let local: BTreeSet<i64> = events
         .iter()
-        .filter_map(|e| match e.attributes.as_ref()? {
-            temporalio_common::protos::temporal::api::history::v1::history_event::Attributes::MarkerRecordedEventAttributes(
-                marker,
-            ) => Some(marker.workflow_task_completed_event_id),
-            _ => None,
+        .filter_map(|e| {
+            let Some(Attributes::MarkerRecordedEventAttributes(marker)) = &e.attributes else { return None };
+            Some(marker.workflow_task_completed_event_id)
         })
         .collect();
     let actions = events.iter().filter(|e| billed.contains(&e.event_type())).count() + local.len();
