@@ -16,7 +16,7 @@ pub fn line(text: impl Display) -> io::Result<()> {
 /// Prints a value as JSON.
 ///
 /// # Errors
-/// As [`line`].
+/// As [`line()`].
 pub fn json(value: &impl serde::Serialize) -> io::Result<()> {
     line(serde_json::to_string_pretty(value)?)
 }
