@@ -63,6 +63,8 @@ async fn people_at_dfns_decide_over_a_held_transfer() -> Result<()> {
         let approval = bob.approvals(&pending).await?.items.remove(0);
         bob.decide_approval(&approval.id, value, Some("tested")).await?;
         assert_eq!(world.outcome(id).await?.ending, ending);
+        let waits_for = world.system.client().describe(id).await?.waits_for;
+        assert_eq!(waits_for.as_deref(), Some("nobody"), "{id} is still found among those that wait");
     }
     world.paid_exactly_once("held-yes").await?;
     assert_eq!(world.total("held-no", "transfersConfirmed").await?, 0);

@@ -54,6 +54,10 @@ const SETTLING: [(Duration, &str); 3] = [
     (Duration::from_secs(30 * 24 * 3600), "no end after thirty days"),
 ];
 
+/// The value of the search attribute once a payout has stopped waiting for somebody. Not unset: the SDK's form of
+/// that is refused by the server ("invalid value"), and the workflow task with it.
+const NOBODY: &str = "nobody";
+
 /// The workflow of one payout.
 #[workflow]
 pub struct Payout {
@@ -300,12 +304,13 @@ impl Job {
     /// Follows a confirmed payout until it is over or waits for people, whatever the provider calls it meanwhile.
     async fn settle(&self, ctx: &Ctx, view: &PayoutView) -> Result<PayoutView, Stop> {
         let held = view.progress == Progress::Held;
-        if held {
-            self.stage(ctx, Stage::Settling, "the transfer waits for an approval at the provider");
-            ctx.upsert_search_attributes([search::WAITS_FOR.value_set("provider approval".to_owned())]);
+        let says = if held {
+            "the transfer waits for an approval at the provider"
         } else {
-            self.stage(ctx, Stage::Settling, "confirmed; on its way to the bank");
-        }
+            "confirmed; on its way to the bank"
+        };
+        self.stage(ctx, Stage::Settling, says);
+        self.waits_for(ctx, if held { "provider approval" } else { NOBODY });
         let (until, what) = if held {
             (Until::NotHeld, "an approval at the provider")
         } else {
@@ -363,6 +368,17 @@ impl Job {
         self.outcome(ctx, Ending::NeedsPerson, money, reason)
     }
 
+    /// Makes it searchable whom the payout waits for; writes only what is news.
+    fn waits_for(&self, ctx: &Ctx, whom: &str) {
+        if whom != NOBODY || self.waits_for_somebody(ctx) {
+            ctx.upsert_search_attributes([search::WAITS_FOR.value_set(whom.to_owned())]);
+        }
+    }
+
+    fn waits_for_somebody(&self, ctx: &Ctx) -> bool {
+        ctx.search_attributes().get(&search::WAITS_FOR).is_some_and(|whom| whom != NOBODY)
+    }
+
     fn end(&self, ctx: &Ctx, ending: Ending, money: Money, reason: String) -> Result<Outcome, Stop> {
         match ending {
             Ending::NeedsPerson => Err(person(reason, money)),
@@ -402,9 +418,8 @@ impl Job {
         };
         let stage = outcome.ending.stage();
         let mut found = vec![search::STAGE.value_set(stage.as_str().to_owned())];
-        // Not unset: the SDK's form of that is refused by the server ("invalid value"), and the task with it.
-        if ctx.search_attributes().get(&search::WAITS_FOR).is_some() {
-            found.push(search::WAITS_FOR.value_set("nobody".to_owned()));
+        if self.waits_for_somebody(ctx) {
+            found.push(search::WAITS_FOR.value_set(NOBODY.to_owned()));
         }
         ctx.upsert_search_attributes(found);
         self.note(ctx, format!("{}: {}", stage.as_str(), outcome.reason));
