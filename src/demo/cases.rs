@@ -129,7 +129,9 @@ pub(super) async fn prepare(case: &Case, organisation: &Organisation) -> Result<
             organisation.fault(&json!({"kind": "loseWebhook", "externalId": case.id, "times": 1000})).await?;
         }
         Script::ChangeAddress => {
-            organisation.fault(&json!({"kind": "addressChangesAtConfirm", "externalId": case.id})).await?;
+            // At every reading: which of them comes just before Confirm is for the race of webhook and poll to decide.
+            let fault = json!({"kind": "addressChangesAtConfirm", "externalId": case.id, "times": 1000});
+            organisation.fault(&fault).await?;
         }
     }
     let token = organisation.token(NETWORK)?.contract;

@@ -202,6 +202,12 @@ impl Process {
         Ok(Self(child))
     }
 
+    /// Runs a command to its end; gives whether it exited with 0, and what it wrote to standard output.
+    pub fn output(args: &[&str]) -> Result<(bool, String)> {
+        let output = Command::new(program()?).args(args).stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
+        Ok((output.status.success(), String::from_utf8(output.stdout)?))
+    }
+
     /// SIGKILL: no goodbye.
     pub fn kill(mut self) -> Result<()> {
         self.0.kill()?;
