@@ -1,6 +1,6 @@
 //! Claims the key of a payout for its request, for ever.
 
-use remit_records::{Claim as OnRecord, Gate, Records};
+use remit_records::{Claim as OnRecord, Gate, NewClaim, Records};
 use remit_workflows::contract::{Claim, ClaimPayout};
 
 use crate::NoAnswer;
@@ -9,7 +9,17 @@ use crate::NoAnswer;
 /// record of it. With another digest: a conflict, which is an answer.
 pub(crate) async fn claim_payout(records: &Records, input: ClaimPayout) -> Result<Claim, NoAnswer> {
     let key = input.key.as_str();
-    Ok(match records.claim(key, &input.digest, &input.external_id).await? {
+    let claim = NewClaim {
+        key,
+        digest: &input.digest,
+        external_id: &input.external_id,
+        request: &serde_json::Value::Null,
+        wallet: "-",
+        asset: "-",
+        amount: "-",
+        program: None,
+    };
+    Ok(match records.claim(&claim).await? {
         OnRecord::New => {
             tracing::info!(payout.key = key, "Claimed payout {key}");
             Claim::New
@@ -17,6 +27,9 @@ pub(crate) async fn claim_payout(records: &Records, input: ClaimPayout) -> Resul
         OnRecord::Conflict { .. } => {
             tracing::warn!(payout.key = key, "Refused payout {key}: its id belongs to another request");
             Claim::Conflict
+        }
+        OnRecord::NotOpened => {
+            return Err(NoAnswer::Records { why: format!("{key} is a later attempt that no retry has opened") });
         }
         OnRecord::Known(known) => {
             tracing::info!(payout.key = key, "Payout {key} was claimed before");
