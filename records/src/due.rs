@@ -44,10 +44,7 @@ impl Records {
             .bind(i64::from(limit) + 1)
             .fetch_all(&self.pool)
             .await?;
-            Ok(page(decode(&rows)?, limit, |event| Cursor {
-                at: event.received_at.as_microsecond(),
-                id: event.what.clone(),
-            }))
+            Ok(page(decode(&rows)?, limit, Cursor::after))
         })
         .await
     }
