@@ -150,7 +150,7 @@ async fn a_bank_that_takes_five_days_is_waited_for_in_few_events() -> Result<()>
     world.end().await
 }
 
-fn anyone() -> ApprovalGroup {
+pub(crate) fn anyone() -> ApprovalGroup {
     ApprovalGroup {
         name: Some("treasury".to_owned()),
         quorum: 1,
@@ -160,7 +160,7 @@ fn anyone() -> ApprovalGroup {
     }
 }
 
-async fn policy(world: &World, action: Action) -> Result<()> {
+pub(crate) async fn policy(world: &World, action: Action) -> Result<()> {
     let body = PolicyBody {
         name: "tests".to_owned(),
         activity_kind: ActivityKind::WalletsSign,

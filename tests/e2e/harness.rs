@@ -208,6 +208,14 @@ impl Process {
         Ok((output.status.success(), String::from_utf8(output.stdout)?))
     }
 
+    /// Runs a command with these settings to its end; gives its exit code, and what it wrote to standard output.
+    pub fn run(args: &[&str], environment: &[(String, String)]) -> Result<(Option<i32>, String)> {
+        let mut command = Command::new(program()?);
+        command.args(args).envs(environment.iter().cloned()).stdin(Stdio::null()).stderr(Stdio::inherit());
+        let output = command.output()?;
+        Ok((output.status.code(), String::from_utf8(output.stdout)?))
+    }
+
     /// SIGKILL: no goodbye.
     pub fn kill(mut self) -> Result<()> {
         self.0.kill()?;

@@ -11,3 +11,4 @@ mod harness;
 mod main_path;
 mod starts;
 mod unknown_outcomes;
+mod webhooks;
