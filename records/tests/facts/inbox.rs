@@ -149,11 +149,15 @@ pub async fn one_call_forgets_a_bounded_number(store: &Store) {
     let records = store.open().await;
     let mut by_hand = store.plain_connection().await;
     by_hand
-        .execute(sqlx::query(
-            "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1500) \
-             INSERT INTO provider_events (what, kind, about, state, body, source, event_id, times, received_at, seen_at) \
+        .execute(
+            sqlx::query(
+                "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1500) \
+             INSERT INTO provider_events (what, kind, about, state, body, source, event_id, times, \
+             received_at, seen_at) \
              SELECT 'w-' || i, 'k', '', '', $1, 'gap', 'e', 1, i, i FROM n",
-        ).bind(&b"{}"[..]))
+            )
+            .bind(&b"{}"[..]),
+        )
         .await
         .expect("many old events");
     by_hand

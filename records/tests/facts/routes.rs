@@ -169,7 +169,7 @@ pub async fn storing_and_mapping_at_once_lose_no_event(store: &Store) {
     close(stores).await;
 }
 
-/// Payout–transfer, transfer–approval, approval alone, and one by name: only the payout is ever mapped from outside.
+/// Payout and transfer, transfer and approval, approval alone, and one by name: only the payout is mapped from outside.
 pub async fn a_chain_of_events_at_once_is_found_whole(store: &Store) {
     let stores = several(store).await;
     for round in 0..40 {

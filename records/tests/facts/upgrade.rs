@@ -19,11 +19,14 @@ pub async fn what_the_first_build_wrote_survives(store: &Store) {
         .execute(sqlx::query(
             r#"INSERT INTO payouts (payout_key, base_key, attempt, external_id, digest, claimed_at, create_body, payout,
                gate, gate_address, gate_why, gate_moved_at, outcome, finished_at) VALUES
-               ('paid', 'paid', 1, 'Paid', 'd1', 1000001, $1, 'po-1', 'confirming', '0xabc', NULL, 2, '{"ending":"completed","n":1}', 3),
+               ('paid', 'paid', 1, 'Paid', 'd1', 1000001, $1, 'po-1', 'confirming', '0xabc', NULL, 2,
+                '{"ending":"completed","n":1}', 3),
                ('open', 'open', 1, 'Open', 'd1', 1000002, $1, NULL, 'open', NULL, NULL, NULL, NULL, NULL),
                ('text', 'text', 1, 'Text', 'd1', 1000003, NULL, 'po-2', 'closed', NULL, 'late', 2, '"done"', 3),
-               ('list', 'list', 1, 'List', 'd1', 1000004, NULL, NULL, 'closed', NULL, 'late', 2, '{"ending":["completed"]}', 3),
-               ('zero', 'zero', 1, 'Zero', 'd1', 1000005, NULL, NULL, 'closed', NULL, 'late', 2, '{"reason":"\u0000"}', 3)"#,
+               ('list', 'list', 1, 'List', 'd1', 1000004, NULL, NULL, 'closed', NULL, 'late', 2,
+                '{"ending":["completed"]}', 3),
+               ('zero', 'zero', 1, 'Zero', 'd1', 1000005, NULL, NULL, 'closed', NULL, 'late', 2,
+                '{"reason":"\u0000"}', 3)"#,
         ).bind(&b"bytes"[..]))
         .await
         .expect("rows of the first build");
