@@ -14,6 +14,7 @@
 mod attempts;
 mod due;
 mod error;
+mod event;
 mod gate;
 mod inbox;
 mod list;
@@ -28,8 +29,9 @@ mod store;
 
 pub use attempts::OpenedAttempt;
 pub use error::Error;
+pub use event::{NewEvent, StoredEvent};
 pub use gate::{CloseAnswer, Gate, GateAnswer, GateState};
-pub use inbox::{EventFilter, NewEvent, Stored, StoredEvent};
+pub use inbox::{EventFilter, Stored};
 pub use list::{PayoutFilter, PayoutSummary};
 pub use objects::{Mapped, ObjectKind};
 pub use page::{Cursor, Page};
