@@ -3,6 +3,7 @@
 mod attempts;
 mod claims;
 mod database;
+mod due;
 mod gates;
 mod inbox;
 mod killed;
@@ -95,6 +96,11 @@ facts! {
         an_event_between_two_payouts_belongs_to_neither,
         storing_and_mapping_at_once_lose_no_event,
         a_chain_of_events_at_once_is_found_whole;
+    due:
+        due_are_those_with_a_payout_that_were_not_delivered_the_oldest_first,
+        an_event_is_due_only_when_it_has_not_come_for_a_while,
+        an_event_that_nobody_looked_after_finds_its_payout_later,
+        what_is_due_is_found_by_an_index;
     lists:
         pages_skip_nothing_and_repeat_nothing_while_rows_are_added,
         each_filter_does_what_it_says;
