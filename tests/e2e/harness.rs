@@ -9,8 +9,8 @@ use std::{
 use anyhow::{Context, Result, bail};
 use remit::dev::{Options, PAYER, System};
 use remit_activities::PollCadence;
-use remit_client::Status;
-use remit_domain::{Outcome, PayoutRequest};
+use remit_client::{Action, Order, Resolve, Status, Whereabouts};
+use remit_domain::{Outcome, PayoutRequest, Stage};
 use reqwest::Method;
 use serde_json::{Value, json};
 use temporalio_client::{Client, UntypedWorkflow, WorkflowHandle};
@@ -64,6 +64,11 @@ impl World {
     /// The status of a payout once it is so.
     pub async fn status_when(&self, id: &str, what: &str, is_so: impl Fn(&Status) -> bool) -> Result<Status> {
         until(what, async || Ok(self.system.client().status(id).await.ok().filter(|status| is_so(status)))).await
+    }
+
+    /// The status of a payout once it is in doubt.
+    pub async fn in_doubt(&self, id: &str) -> Result<Status> {
+        self.status_when(id, "the doubt", |status| status.stage == Stage::NeedsPerson).await
     }
 
     /// The other side's books of one payout.
@@ -135,6 +140,12 @@ impl World {
         self.system.organisation().fault(&fault).await
     }
 
+    /// Takes all faults back.
+    pub async fn no_faults(&self) -> Result<()> {
+        self.system.organisation().control(Method::DELETE, "/faults", None).await?;
+        Ok(())
+    }
+
     /// A metric of the worker.
     pub async fn worker_metric(&self, line: &str) -> Result<Option<String>> {
         let url = format!("{}/metrics", self.system.worker_admin_url());
@@ -157,6 +168,21 @@ impl World {
     pub async fn end(self) -> Result<()> {
         self.system.stop().await
     }
+}
+
+/// Somebody orders something.
+pub fn order(why: &str) -> Order {
+    Order { by: "ana@example.com".into(), why: why.into() }
+}
+
+/// Somebody gives a payout in doubt up.
+pub fn give_up(money: Whereabouts) -> Resolve {
+    Resolve { order: order("looked at it"), action: Action::GiveUp(money) }
+}
+
+/// Somebody lets a payout in doubt be checked again.
+pub fn go_on() -> Resolve {
+    Resolve { order: order("looked at it"), action: Action::GoOn }
 }
 
 /// Half a second, then up to two.
