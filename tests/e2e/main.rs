@@ -7,7 +7,8 @@ mod bad_input;
 mod commands;
 mod crashes;
 mod endings;
-mod harness;
 mod main_path;
 mod starts;
 mod unknown_outcomes;
+
+use remit_tests as harness;
