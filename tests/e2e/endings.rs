@@ -4,13 +4,10 @@ use std::time::Duration;
 
 use anyhow::Result;
 use remit::dev::{APPROVER, Begin, Options};
-use remit_dfns::{
-    Action, ActivityKind, ApprovalGroup, ApprovalStatus, Approvers, DecisionValue, ListApprovals, PayoutAction,
-    PolicyBody, Rule,
-};
+use remit_dfns::{Action, ApprovalStatus, DecisionValue, ListApprovals, PayoutAction};
 use remit_domain::{Ending, Money, Progress};
 
-use crate::harness::{World, payer, until};
+use crate::harness::{World, anyone, payer, policy, until};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -161,26 +158,4 @@ async fn a_bank_that_takes_five_days_is_waited_for_in_few_events() -> Result<()>
     println!("a payout that waits five days for the bank: {events} events");
     assert!(events < 140, "{events} events");
     world.end().await
-}
-
-fn anyone() -> ApprovalGroup {
-    ApprovalGroup {
-        name: Some("treasury".to_owned()),
-        quorum: 1,
-        approvers: Approvers { user_id: None },
-        initiator_can_approve: None,
-        service_accounts_can_approve: None,
-    }
-}
-
-async fn policy(world: &World, action: Action) -> Result<()> {
-    let body = PolicyBody {
-        name: "tests".to_owned(),
-        activity_kind: ActivityKind::WalletsSign,
-        rule: Rule::always(),
-        action,
-        filters: None,
-    };
-    world.system.dfns(APPROVER)?.create_policy(&body).await?;
-    Ok(())
 }

@@ -8,9 +8,10 @@ mod commands;
 mod crashes;
 mod endings;
 mod guards;
-mod harness;
 mod main_path;
 mod operators;
 mod retries;
 mod starts;
 mod unknown_outcomes;
+
+use remit_tests as harness;
