@@ -8,7 +8,7 @@ mod values;
 
 pub use dfns::{DfnsAccess, DfnsSettings};
 pub(crate) use values::others_can_read;
-pub use values::{Period, PlainHttpSetting, Secret};
+pub use values::{Corridors, Period, PlainHttpSetting, Secret};
 
 use std::{
     fmt,
@@ -16,7 +16,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use remit_activities::PollCadence;
+use remit_activities::{PollCadence, TimeLimits};
 use serde::Deserialize;
 
 use crate::logging::LogFormat;
@@ -71,6 +71,18 @@ section! {
 }
 
 section! {
+    /// Limits of time that are ours to choose.
+    TimeSettings in "time" {
+        /// `REMIT_CONFIRM_MARGIN`: nothing is confirmed this close to the provider's limit. Default 2 min.
+        confirm_margin: Period = "REMIT_CONFIRM_MARGIN",
+        /// `REMIT_BANK_EXPECTED`: how long a bank payment may take before somebody had better know. Default 5 days.
+        bank_expected: Period = "REMIT_BANK_EXPECTED",
+        /// `REMIT_BANK_EXPECTED_IN`: the same for single corridors, such as "BR-BRL=2d, US-USD=1d".
+        bank_expected_in: Corridors = "REMIT_BANK_EXPECTED_IN",
+    }
+}
+
+section! {
     /// The worker.
     WorkerSettings in "worker" {
         /// `REMIT_WORKER_ADMIN`: address of health and metrics. Default `127.0.0.1:9464`.
@@ -111,6 +123,8 @@ pub struct Settings {
     pub dfns: DfnsSettings,
     /// How often to poll.
     pub poll: PollSettings,
+    /// Limits of time.
+    pub time: TimeSettings,
     /// The worker.
     pub worker: WorkerSettings,
     /// The relay.
@@ -212,6 +226,7 @@ impl Settings {
         settings.records.overlay(env)?;
         settings.dfns.overlay_secrets_too(env)?;
         settings.poll.overlay(env)?;
+        settings.time.overlay(env)?;
         settings.worker.overlay(env)?;
         settings.relay.overlay(env)?;
         settings.log.overlay(env)?;
@@ -235,6 +250,7 @@ impl Settings {
             RecordsSettings::KEYS,
             DfnsSettings::KEYS,
             PollSettings::KEYS,
+            TimeSettings::KEYS,
             WorkerSettings::KEYS,
             RelaySettings::KEYS,
             LogSettings::KEYS,
@@ -270,6 +286,16 @@ impl Settings {
         PollCadence {
             first: self.poll.first.map_or(usual.first, Period::duration),
             most: self.poll.max.map_or(usual.most, Period::duration),
+        }
+    }
+
+    /// Limits of time that are ours to choose.
+    pub fn time_limits(&self) -> TimeLimits {
+        let usual = TimeLimits::default();
+        TimeLimits {
+            confirm_margin: self.time.confirm_margin.map_or(usual.confirm_margin, Period::duration),
+            bank_expected: self.time.bank_expected.map_or(usual.bank_expected, Period::duration),
+            bank_expected_in: self.time.bank_expected_in.clone().unwrap_or_default().0,
         }
     }
 }

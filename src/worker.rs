@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use remit_activities::{Activities, PollCadence};
+use remit_activities::{Activities, PollCadence, TimeLimits};
 use remit_client::Target;
 use remit_records::Records;
 use remit_worker::Tuning;
@@ -53,6 +53,7 @@ pub(crate) fn calls_per_second(said: Option<u32>) -> u32 {
 pub(crate) struct Plan {
     pub(crate) access: DfnsAccess,
     pub(crate) cadence: PollCadence,
+    pub(crate) time: TimeLimits,
     pub(crate) records_url: String,
     pub(crate) temporal: Target,
     pub(crate) provider_calls_per_second: u32,
@@ -73,6 +74,7 @@ pub async fn run(args: Args, settings: &Settings) -> Outcome {
     let plan = Plan {
         access,
         cadence: settings.cadence(),
+        time: settings.time_limits(),
         records_url,
         temporal,
         provider_calls_per_second: calls_per_second(settings.worker.provider_calls_per_second),
@@ -84,13 +86,13 @@ pub async fn run(args: Args, settings: &Settings) -> Outcome {
 
 /// Runs a worker.
 pub(crate) async fn serve(plan: Plan, stop: CancellationToken) -> Result<()> {
-    let Plan { access, cadence, records_url, temporal, provider_calls_per_second, admin } = plan;
+    let Plan { access, cadence, time, records_url, temporal, provider_calls_per_second, admin } = plan;
     let records = tokio::select! {
         records = open(&records_url) => records?,
         () = stop.cancelled() => return Ok(()),
     };
     let registry = prometheus::Registry::new();
-    let settings = remit_activities::Settings { dfns: access.settings, user_id: access.user_id, cadence };
+    let settings = remit_activities::Settings { dfns: access.settings, user_id: access.user_id, cadence, time };
     let activities = Activities::new(settings, records.clone(), &registry)?;
     let config = remit_worker::Config {
         connection: temporal.connection,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::payouts::{read, usable};
+use crate::row::{read, usable};
 use crate::{Error, Records};
 
 /// Where a gate stands.

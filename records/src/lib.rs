@@ -2,7 +2,8 @@
 //!
 //! One row per attempt of a payout holds the claim of its key, the exact bytes of the create request, the
 //! provider's id for it, the confirm gate and the outcome. Everything in the row is written once; nothing is
-//! deleted. The store takes locks and writes; it does not decide.
+//! deleted. Beside them: which of the provider's objects belong to which payout, and an inbox of the provider's
+//! events. The store takes locks and writes; it does not decide.
 //!
 //! SQLite in a file (`sqlite://path`) is the embedded default, Postgres (`postgres://…`) is for production.
 //! One SQL text serves both; only the migrations differ.
@@ -10,14 +11,28 @@
 //! Every call may be repeated: after a lost answer the second call finds what the first one did and says so
 //! as a value. An [`Error`] means there was no answer.
 
+mod attempts;
 mod error;
 mod gate;
+mod inbox;
+mod list;
+mod objects;
+mod page;
 mod payouts;
 mod place;
+mod routes;
+mod row;
 mod schema;
 mod store;
 
+pub use attempts::OpenedAttempt;
 pub use error::Error;
 pub use gate::{CloseAnswer, Gate, GateAnswer, GateState};
-pub use payouts::{Claim, Known, Noted, PayoutRow};
+pub use inbox::{EventFilter, NewEvent, Stored, StoredEvent};
+pub use list::{PayoutFilter, PayoutSummary};
+pub use objects::{Mapped, ObjectKind};
+pub use page::{Cursor, Page};
+pub use payouts::{Claim, Known, NewClaim, Noted};
+pub use routes::Route;
+pub use row::PayoutRow;
 pub use store::{Options, Records};

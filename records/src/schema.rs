@@ -6,11 +6,15 @@ use sqlx::{AnyConnection, Connection, SqlSafeStr};
 use crate::Error;
 use crate::place::Place;
 
-const SQLITE: &[Step] =
-    &[Step { version: 1, name: "payouts", sql: include_str!("../migrations/sqlite/0001_payouts.sql") }];
+const SQLITE: &[Step] = &[
+    Step { version: 1, name: "payouts", sql: include_str!("../migrations/sqlite/0001_payouts.sql") },
+    Step { version: 2, name: "attempts_events", sql: include_str!("../migrations/sqlite/0002_attempts_events.sql") },
+];
 
-const POSTGRES: &[Step] =
-    &[Step { version: 1, name: "payouts", sql: include_str!("../migrations/postgres/0001_payouts.sql") }];
+const POSTGRES: &[Step] = &[
+    Step { version: 1, name: "payouts", sql: include_str!("../migrations/postgres/0001_payouts.sql") },
+    Step { version: 2, name: "attempts_events", sql: include_str!("../migrations/postgres/0002_attempts_events.sql") },
+];
 
 struct Step {
     version: i64,

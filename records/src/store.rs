@@ -145,6 +145,11 @@ impl fmt::Debug for Records {
     }
 }
 
+/// As the databases count; what is longer than they can count is as long as they can.
+pub(crate) fn microseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX).min(A_CENTURY_US)
+}
+
 const A_CENTURY_US: i64 = 100 * 366 * 24 * 3600 * 1_000_000;
 
 async fn bounded<T>(

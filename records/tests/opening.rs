@@ -6,14 +6,25 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-use remit_records::{Error, Options, Records};
+use remit_records::{Error, NewClaim, Options, Records};
+
+static CLAIM: NewClaim<'static> = NewClaim {
+    key: "inv-1",
+    digest: "d1",
+    external_id: "inv-1",
+    request: &serde_json::Value::Null,
+    wallet: "wa-1",
+    asset: "USDC",
+    amount: "1",
+    program: None,
+};
 
 #[tokio::test]
 async fn a_new_file_and_its_folders_are_for_their_owner_alone() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("a/b/records 100%25 é.db");
     let records = Records::open(&format!("sqlite://{}", file.display())).await.expect("opens");
-    records.claim("inv-1", "d1", "inv-1").await.expect("claims");
+    records.claim(&CLAIM).await.expect("claims");
 
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&folder.path().join("a")), 0o700);
@@ -126,13 +137,13 @@ async fn a_file_locked_by_another_program_is_waited_for_and_then_said_to_be_busy
     let other: sqlx::any::AnyConnectOptions = url.parse().unwrap();
     let mut other = other.connect().await.expect("connects");
     other.execute("BEGIN IMMEDIATE").await.expect("locks");
-    let error = records.claim("inv-1", "d1", "inv-1").await.expect_err("locked");
+    let error = records.claim(&CLAIM).await.expect_err("locked");
     assert!(error.retry_helps(), "{error}");
 
     other.execute("ROLLBACK").await.expect("unlocks");
     // The call that was given up may still hold the one connection for a moment: ask until it is answered.
     let answered = async {
-        while let Err(error) = records.claim("inv-1", "d1", "inv-1").await {
+        while let Err(error) = records.claim(&CLAIM).await {
             assert!(error.retry_helps(), "{error}");
         }
     };

@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, Error, Result, anyhow};
-use remit_activities::PollCadence;
+use remit_activities::{PollCadence, TimeLimits};
 use remit_client::{PayoutClient, Target};
 use remit_dfns::{CreateWebhook, Dfns, EventKind};
 use remit_records::Records;
@@ -237,6 +237,7 @@ impl System {
         let plan = worker::Plan {
             access: self.organisation.access(PAYER)?,
             cadence: self.cadence,
+            time: TimeLimits::default(),
             records_url: self.places.records_url.clone(),
             temporal: target(self.server.address(), "worker")?,
             provider_calls_per_second: self.provider_calls_per_second,

@@ -1,6 +1,6 @@
 //! Kinds of values in settings: durations as text, secrets that do not print, files that hold them.
 
-use std::{fmt, fs, path::Path, str::FromStr, time::Duration};
+use std::{collections::BTreeMap, fmt, fs, path::Path, str::FromStr, time::Duration};
 
 use jiff::SignedDuration;
 use secrecy::{ExposeSecret, SecretString};
@@ -32,6 +32,38 @@ impl FromStr for Period {
 }
 
 impl<'de> Deserialize<'de> for Period {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(|expected| D::Error::custom(format!("{text:?} is not understood: {expected}")))
+    }
+}
+
+/// A length of time for each of some corridors, written as `BR-BRL=2d, US-USD=1d`: country and currency.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Corridors(pub(crate) BTreeMap<(String, String), Duration>);
+
+impl FromStr for Corridors {
+    type Err = &'static str;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const EXPECTED: &str = "expected corridors with a duration each, such as \"BR-BRL=2d, US-USD=1d\"";
+        let capitals = |word: &str, length| word.len() == length && word.bytes().all(|b| b.is_ascii_uppercase());
+        let mut all = BTreeMap::new();
+        for entry in text.split(',') {
+            let (corridor, time) = entry.trim().split_once('=').ok_or(EXPECTED)?;
+            let (country, currency) = corridor.trim().split_once('-').ok_or(EXPECTED)?;
+            if !capitals(country, 2) || !capitals(currency, 3) {
+                return Err(EXPECTED);
+            }
+            let time: Period = time.trim().parse().map_err(|_| EXPECTED)?;
+            if all.insert((country.to_owned(), currency.to_owned()), time.duration()).is_some() {
+                return Err("a corridor is named twice; expected each once");
+            }
+        }
+        Ok(Self(all))
+    }
+}
+
+impl<'de> Deserialize<'de> for Corridors {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         text.parse().map_err(|expected| D::Error::custom(format!("{text:?} is not understood: {expected}")))

@@ -7,7 +7,11 @@ mod bad_input;
 mod commands;
 mod crashes;
 mod endings;
-mod harness;
+mod guards;
 mod main_path;
+mod operators;
+mod retries;
 mod starts;
 mod unknown_outcomes;
+
+use remit_tests as harness;

@@ -16,6 +16,16 @@ pub const ASSET: SearchAttributeKey<String> = SearchAttributeKey::keyword(names:
 /// Whom the payout waits for.
 pub const WAITS_FOR: SearchAttributeKey<String> = SearchAttributeKey::keyword(names::SEARCH_WAITS_FOR);
 
+/// Whom a payout waits for that waits for nobody in particular. An attribute cannot be taken away again: the server
+/// refuses the SDK's way of unsetting one.
+pub const NOBODY: &str = "nobody";
+/// Whom a payout in doubt waits for.
+pub const A_PERSON: &str = "a person";
+/// Whom a held transfer waits for.
+pub const PROVIDER_APPROVAL: &str = "provider approval";
+/// Whom a payout that was held back waits for.
+pub const A_RELEASE: &str = "a release";
+
 /// All names, each of type Keyword: what a server must know before a worker is ready.
 pub const ALL: [&str; 5] =
     [names::SEARCH_STAGE, names::SEARCH_PROGRAM, names::SEARCH_WALLET, names::SEARCH_ASSET, names::SEARCH_WAITS_FOR];

@@ -3,17 +3,16 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use remit_records::{Claim, Gate, Known, Noted};
+use remit_records::{Claim, Gate, Known, Noted, ObjectKind};
 use serde_json::json;
-use sqlx::Executor;
 
-use crate::support::{Store, assert_broken, chain, close, race, several};
+use crate::support::{Store, assert_broken, chain, claim, close, race, several};
 
 pub async fn the_same_body_finds_its_own_claim_for_ever(store: &Store) {
     let records = store.open().await;
-    assert_eq!(records.claim("inv-1", "d1", "inv-1").await.unwrap(), Claim::New);
-    let untouched = Claim::Known(Known { gate: Gate::Open, payout: None, outcome: None });
-    assert_eq!(records.claim("inv-1", "d1", "inv-1").await.unwrap(), untouched);
+    assert_eq!(records.claim(&claim("inv-1", "d1", "inv-1")).await.unwrap(), Claim::New);
+    let untouched = Claim::Known(Known { gate: Gate::Open, gate_why: None, payout: None, outcome: None });
+    assert_eq!(records.claim(&claim("inv-1", "d1", "inv-1")).await.unwrap(), untouched);
 
     records.note_payout("inv-1", "po-1").await.unwrap();
     records.take_gate("inv-1", "d1", "0xabc").await.unwrap();
@@ -23,32 +22,34 @@ pub async fn the_same_body_finds_its_own_claim_for_ever(store: &Store) {
     let reopened = store.open().await;
     let far_along = Claim::Known(Known {
         gate: Gate::Confirming,
+        gate_why: None,
         payout: Some("po-1".to_owned()),
         outcome: Some(json!({"paid": "12.50"})),
     });
-    assert_eq!(reopened.claim("inv-1", "d1", "inv-1").await.unwrap(), far_along);
+    assert_eq!(reopened.claim(&claim("inv-1", "d1", "inv-1")).await.unwrap(), far_along);
     reopened.close().await;
 }
 
 pub async fn another_body_is_a_conflict_for_ever(store: &Store) {
     let records = store.open().await;
-    records.claim("inv-1", "d1", "inv-1").await.unwrap();
+    records.claim(&claim("inv-1", "d1", "inv-1")).await.unwrap();
     let conflict = Claim::Conflict { digest_on_record: "d1".to_owned() };
-    assert_eq!(records.claim("inv-1", "d2", "inv-1").await.unwrap(), conflict);
+    assert_eq!(records.claim(&claim("inv-1", "d2", "inv-1")).await.unwrap(), conflict);
     records.finish("inv-1", &json!("done")).await.unwrap();
     records.close().await;
 
     let reopened = store.open().await;
-    assert_eq!(reopened.claim("inv-1", "d2", "inv-1").await.unwrap(), conflict);
-    assert_broken(reopened.claim("inv-1", "d1", "inv-2").await, "external_id");
+    assert_eq!(reopened.claim(&claim("inv-1", "d2", "inv-1")).await.unwrap(), conflict);
+    assert_broken(reopened.claim(&claim("inv-1", "d1", "inv-2")).await, "external_id");
     reopened.close().await;
 }
 
 pub async fn a_hundred_claims_at_once_make_one_payout(store: &Store) {
     let stores = several(store).await;
-    let answers = race(&stores, |records, _| async move { records.claim("inv-1", "d1", "inv-1").await.unwrap() });
+    let answers =
+        race(&stores, |records, _| async move { records.claim(&claim("inv-1", "d1", "inv-1")).await.unwrap() });
     let answers = answers.await;
-    let untouched = Claim::Known(Known { gate: Gate::Open, payout: None, outcome: None });
+    let untouched = Claim::Known(Known { gate: Gate::Open, gate_why: None, payout: None, outcome: None });
     assert_eq!(answers.iter().filter(|a| **a == Claim::New).count(), 1);
     assert_eq!(answers.iter().filter(|a| **a == untouched).count(), 99);
     close(stores).await;
@@ -57,7 +58,7 @@ pub async fn a_hundred_claims_at_once_make_one_payout(store: &Store) {
 pub async fn a_hundred_bodies_at_once_share_one_winner(store: &Store) {
     let stores = several(store).await;
     let answers = race(&stores, |records, n| async move {
-        let answer = records.claim("inv-1", &format!("d{n}"), "inv-1").await.unwrap();
+        let answer = records.claim(&claim("inv-1", &format!("d{n}"), "inv-1")).await.unwrap();
         (n, answer)
     })
     .await;
@@ -71,7 +72,7 @@ pub async fn a_hundred_bodies_at_once_share_one_winner(store: &Store) {
 pub async fn the_first_stored_bytes_win(store: &Store) {
     let stores = several(store).await;
     assert_broken(stores[0].keep_create_body("inv-1", "d1", b"{}").await, "not claimed");
-    stores[0].claim("inv-1", "d1", "inv-1").await.unwrap();
+    stores[0].claim(&claim("inv-1", "d1", "inv-1")).await.unwrap();
     assert_broken(stores[0].keep_create_body("inv-1", "d2", b"{}").await, "digest");
 
     let answers = race(&stores, |records, n| async move {
@@ -88,7 +89,7 @@ pub async fn the_first_stored_bytes_win(store: &Store) {
 pub async fn the_outcome_is_written_once(store: &Store) {
     let stores = several(store).await;
     assert_broken(stores[0].finish("inv-1", &json!(null)).await, "not claimed");
-    stores[0].claim("inv-1", "d1", "inv-1").await.unwrap();
+    stores[0].claim(&claim("inv-1", "d1", "inv-1")).await.unwrap();
     let answers = race(&stores, |records, n| async move {
         records
             .finish("inv-1", &json!({"ending": n, "amount": "340282366920938463463374607431768211455"}))
@@ -112,15 +113,15 @@ pub async fn two_payouts_for_one_key_are_told_apart(store: &Store) {
     let stores = several(store).await;
     let records = &stores[0];
     assert_broken(records.note_payout("inv-1", "po-1").await, "not claimed");
-    records.claim("inv-1", "d1", "inv-1").await.unwrap();
+    records.claim(&claim("inv-1", "d1", "inv-1")).await.unwrap();
     assert_eq!(records.note_payout("inv-1", "po-1").await.unwrap(), Noted::Now);
     assert_eq!(records.note_payout("inv-1", "po-1").await.unwrap(), Noted::Already);
     let other = Noted::Other { payout: "po-1".to_owned() };
     assert_eq!(records.note_payout("inv-1", "po-2").await.unwrap(), other);
-    assert_eq!(records.key_of_payout("po-1").await.unwrap().as_deref(), Some("inv-1"));
-    assert_eq!(records.key_of_payout("po-2").await.unwrap(), None);
+    assert_eq!(records.key_of_object(ObjectKind::Payout, "po-1").await.unwrap().as_deref(), Some("inv-1"));
+    assert_eq!(records.key_of_object(ObjectKind::Payout, "po-2").await.unwrap(), None);
 
-    records.claim("inv-2", "d2", "inv-2").await.unwrap();
+    records.claim(&claim("inv-2", "d2", "inv-2")).await.unwrap();
     let answers =
         race(
             &stores,
@@ -137,49 +138,42 @@ pub async fn two_payouts_for_one_key_are_told_apart(store: &Store) {
 pub async fn one_payout_cannot_belong_to_two_keys(store: &Store) {
     let records = store.open().await;
     for key in ["inv-1", "inv-2"] {
-        records.claim(key, "d1", key).await.unwrap();
+        records.claim(&claim(key, "d1", key)).await.unwrap();
     }
     records.note_payout("inv-1", "po-1").await.unwrap();
     assert_broken(records.note_payout("inv-2", "po-1").await, "belongs to payout \"inv-1\"");
     assert_eq!(records.payout("inv-2").await.unwrap().expect("claimed").payout, None);
-    assert_eq!(records.key_of_payout("po-1").await.unwrap().as_deref(), Some("inv-1"));
+    assert_eq!(records.key_of_object(ObjectKind::Payout, "po-1").await.unwrap().as_deref(), Some("inv-1"));
     records.close().await;
 }
 
 pub async fn a_later_attempt_exists_only_when_a_retry_made_it(store: &Store) {
     let records = store.open().await;
-    records.claim("inv-1", "d1", "inv-1").await.unwrap();
-    assert_broken(records.claim("inv-1-retry-1", "d1", "inv-1").await, "later attempt");
+    records.claim(&claim("inv-1", "d1", "inv-1")).await.unwrap();
+    assert_eq!(records.claim(&claim("inv-1-retry-1", "d1", "inv-1")).await.unwrap(), Claim::NotOpened);
+    assert_eq!(records.claim(&claim("inv-2-retry-1", "d1", "inv-2")).await.unwrap(), Claim::NotOpened);
     assert!(records.payout("inv-1-retry-1").await.unwrap().is_none());
     let first = records.payout("inv-1").await.unwrap().expect("claimed");
     assert_eq!((first.base_key.as_str(), first.attempt), ("inv-1", 1));
 
-    let mut by_hand = store.plain_connection().await;
-    by_hand
-        .execute(
-            "INSERT INTO payouts (payout_key, base_key, attempt, external_id, digest, claimed_at) \
-             VALUES ('inv-1-retry-1', 'inv-1', 2, 'inv-1', 'd1', 0)",
-        )
-        .await
-        .expect("the columns are ready for attempts");
-    drop(by_hand);
-    let known = Claim::Known(Known { gate: Gate::Open, payout: None, outcome: None });
-    assert_eq!(records.claim("inv-1-retry-1", "d1", "inv-1").await.unwrap(), known);
+    records.open_attempt("inv-1", "inv-1", "canceled", |_| Ok(())).await.unwrap();
+    let known = Claim::Known(Known { gate: Gate::Open, gate_why: None, payout: None, outcome: None });
+    assert_eq!(records.claim(&claim("inv-1-retry-1", "d1", "inv-1")).await.unwrap(), known);
     records.close().await;
 }
 
 pub async fn input_the_databases_cannot_hold_is_refused_by_name(store: &Store) {
     let records = store.open().await;
-    assert_broken(records.claim("", "d1", "inv").await, "key: 0 bytes; expected 1 to 64");
-    assert_broken(records.claim(&"k".repeat(65), "d1", "inv").await, "key: 65 bytes; expected 1 to 64");
-    assert_broken(records.claim("inv", "", "inv").await, "digest: 0 bytes");
-    assert_broken(records.claim("inv", "d1", "a\0b").await, "external_id: 3 bytes");
+    assert_broken(records.claim(&claim("", "d1", "inv")).await, "key: 0 bytes; expected 1 to 64");
+    assert_broken(records.claim(&claim(&"k".repeat(65), "d1", "inv")).await, "key: 65 bytes; expected 1 to 64");
+    assert_broken(records.claim(&claim("inv", "", "inv")).await, "digest: 0 bytes");
+    assert_broken(records.claim(&claim("inv", "d1", "a\0b")).await, "external_id: 3 bytes");
     assert_broken(records.take_gate("inv", "d1", "").await, "address: 0 bytes");
     assert_broken(records.close_gate("inv", "").await, "why: 0 bytes");
     assert_broken(records.note_payout("inv", "").await, "payout: 0 bytes");
     assert_broken(records.shift_clock(Duration::MAX).await, "forward");
 
-    let refused = records.claim("inv", "d1", "jane@example.com\0").await.expect_err("refused");
+    let refused = records.claim(&claim("inv", "d1", "jane@example.com\0")).await.expect_err("refused");
     assert!(!chain(&refused).contains("jane"), "an external id may name a person: {refused}");
     records.close().await;
 }
@@ -188,7 +182,7 @@ pub async fn any_text_and_any_bytes_come_back_as_they_went_in(store: &Store) {
     let records = store.open().await;
     let text = "'; DROP TABLE payouts; -- \" \\ % _ $1 ? é 漢 \u{1F4B8} \u{202E}\n";
     let bytes: Vec<u8> = (0..=255).cycle().take(100_000).collect();
-    records.claim("h-1", text, text).await.unwrap();
+    records.claim(&claim("h-1", text, text)).await.unwrap();
     assert_eq!(records.keep_create_body("h-1", text, &bytes).await.unwrap(), bytes);
     assert_eq!(records.note_payout("h-1", text).await.unwrap(), Noted::Now);
     records.take_gate("h-1", text, text).await.unwrap();
@@ -200,10 +194,10 @@ pub async fn any_text_and_any_bytes_come_back_as_they_went_in(store: &Store) {
     assert_eq!(row.create_body, Some(bytes));
     assert_eq!(row.gate.address.as_deref(), Some(text));
     assert_eq!(row.outcome, Some(outcome));
-    assert_eq!(records.key_of_payout(text).await.unwrap().as_deref(), Some("h-1"));
+    assert_eq!(records.key_of_object(ObjectKind::Payout, text).await.unwrap().as_deref(), Some("h-1"));
     assert!(!format!("{row:?}").contains("漢 \u{1F4B8} \u{202E}\n"), "the row does not print what it holds of people");
 
-    records.claim("h-2", "d", "empty").await.unwrap();
+    records.claim(&claim("h-2", "d", "empty")).await.unwrap();
     assert_eq!(records.keep_create_body("h-2", "d", b"").await.unwrap(), b"", "no bytes are bytes too");
     assert_eq!(records.keep_create_body("h-2", "d", b"later").await.unwrap(), b"");
     records.close().await;

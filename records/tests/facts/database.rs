@@ -7,7 +7,7 @@ use remit_records::{Claim, GateAnswer, PayoutRow, Records};
 use serde_json::json;
 use sqlx::{Executor, Row};
 
-use crate::support::{self, Store, assert_about, assert_broken, chain, close};
+use crate::support::{self, Store, assert_about, assert_broken, chain, claim, close};
 
 /// Drops calls at many different points, as a worker does that is told to stop.
 pub async fn a_call_given_up_half_way_leaves_nothing_half(store: &Store) {
@@ -18,7 +18,7 @@ pub async fn a_call_given_up_half_way_leaves_nothing_half(store: &Store) {
         let key = format!("inv-{n}");
         let limit = Duration::from_micros(n * 25);
         let work = async {
-            records.claim(&key, "d1", &key).await?;
+            records.claim(&claim(&key, "d1", &key)).await?;
             records.keep_create_body(&key, "d1", b"{}").await?;
             records.take_gate(&key, "d1", "0xabc").await
         };
@@ -26,7 +26,7 @@ pub async fn a_call_given_up_half_way_leaves_nothing_half(store: &Store) {
             cut += 1;
         }
         // Done or not done, and never a lock left behind.
-        let known = records.claim(&key, "d1", &key).await.unwrap();
+        let known = records.claim(&claim(&key, "d1", &key)).await.unwrap();
         assert!(matches!(known, Claim::New | Claim::Known(_)), "{known:?}");
         assert_eq!(records.keep_create_body(&key, "d1", b"{}").await.unwrap(), b"{}");
         match records.take_gate(&key, "d1", "0xabc").await.unwrap() {
@@ -41,7 +41,7 @@ pub async fn a_call_given_up_half_way_leaves_nothing_half(store: &Store) {
 
 pub async fn rows_cannot_be_deleted_or_rewritten_even_by_hand(store: &Store) {
     let records = store.open().await;
-    records.claim("inv-1", "d1", "inv-1").await.unwrap();
+    records.claim(&claim("inv-1", "d1", "inv-1")).await.unwrap();
     records.keep_create_body("inv-1", "d1", b"{}").await.unwrap();
     records.note_payout("inv-1", "po-1").await.unwrap();
     records.close_gate("inv-1", "canceled").await.unwrap();
@@ -79,13 +79,13 @@ fn without_ages(row: Option<PayoutRow>) -> PayoutRow {
 pub async fn the_clock_moves_for_every_process(store: &Store) {
     let here = store.open().await;
     let there = store.open().await;
-    here.claim("inv-1", "d1", "inv-1").await.unwrap();
+    here.claim(&claim("inv-1", "d1", "inv-1")).await.unwrap();
     here.take_gate("inv-1", "d1", "0xabc").await.unwrap();
     let day = Duration::from_secs(24 * 3600);
     there.shift_clock(day).await.unwrap();
     there.shift_clock(Duration::from_micros(1)).await.unwrap();
 
-    here.claim("inv-2", "d2", "inv-2").await.unwrap();
+    here.claim(&claim("inv-2", "d2", "inv-2")).await.unwrap();
     let since = here.gate("inv-1").await.unwrap().expect("claimed").since_moved.expect("taken");
     assert_about(since, day);
     let claimed = |row: Option<PayoutRow>| row.expect("claimed").claimed_at;
@@ -141,7 +141,7 @@ pub async fn a_database_of_another_program_is_refused(store: &Store) {
 pub async fn a_store_that_was_closed_says_so(store: &Store) {
     let records = store.open().await;
     records.close().await;
-    let gone = records.claim("inv-1", "d1", "inv-1").await.expect_err("closed");
+    let gone = records.claim(&claim("inv-1", "d1", "inv-1")).await.expect_err("closed");
     assert!(gone.retry_helps());
     assert!(gone.to_string().starts_with("cannot claim payout \"inv-1\": "), "{gone}");
     records.ready().await.expect_err("closed");

@@ -5,14 +5,14 @@ use std::time::Duration;
 use remit_records::{CloseAnswer, Gate, GateAnswer};
 use serde_json::json;
 
-use crate::support::{Store, assert_about, assert_broken, close, race, several};
+use crate::support::{Store, assert_about, assert_broken, claim, close, race, several};
 
 pub async fn a_hundred_racing_for_the_gate_have_one_winner_and_every_loser_learns_it(store: &Store) {
     let stores = several(store).await;
     // Several rounds, so that takers and closers both get to win.
     for round in 0..5 {
         let key = format!("inv-{round}");
-        stores[0].claim(&key, "d1", &key).await.unwrap();
+        stores[0].claim(&claim(&key, "d1", &key)).await.unwrap();
         let key = &key;
         let answers = race(&stores, |records, n| {
             let key = key.clone();
@@ -49,7 +49,7 @@ pub async fn a_hundred_racing_for_the_gate_have_one_winner_and_every_loser_learn
 
 pub async fn a_taken_gate_tells_for_what_and_since_when(store: &Store) {
     let records = store.open().await;
-    records.claim("inv-1", "d1", "inv-1").await.unwrap();
+    records.claim(&claim("inv-1", "d1", "inv-1")).await.unwrap();
     assert_eq!(records.take_gate("inv-1", "d1", "0xabc").await.unwrap(), GateAnswer::Taken);
     records.note_confirm_sent("inv-1").await.unwrap();
     records.shift_clock(Duration::from_secs(20)).await.unwrap();
@@ -76,7 +76,7 @@ pub async fn a_gate_opens_only_for_the_body_that_claimed_it(store: &Store) {
     assert_eq!(records.close_gate("inv-1", "cancel").await.unwrap(), CloseAnswer::NotClaimed);
     assert_eq!(records.gate("inv-1").await.unwrap(), None);
 
-    records.claim("inv-1", "d1", "inv-1").await.unwrap();
+    records.claim(&claim("inv-1", "d1", "inv-1")).await.unwrap();
     assert_eq!(records.take_gate("inv-1", "d2", "0xabc").await.unwrap(), GateAnswer::Conflict);
     assert_eq!(records.gate("inv-1").await.unwrap().expect("claimed").gate, Gate::Open);
     records.close().await;
@@ -84,7 +84,7 @@ pub async fn a_gate_opens_only_for_the_body_that_claimed_it(store: &Store) {
 
 pub async fn a_closed_gate_stays_closed_and_says_why(store: &Store) {
     let records = store.open().await;
-    records.claim("inv-1", "d1", "inv-1").await.unwrap();
+    records.claim(&claim("inv-1", "d1", "inv-1")).await.unwrap();
     assert_eq!(records.close_gate("inv-1", "canceled").await.unwrap(), CloseAnswer::Closed);
     let again = CloseAnswer::AlreadyClosed { why: "canceled".to_owned() };
     assert_eq!(records.close_gate("inv-1", "too late").await.unwrap(), again);
@@ -95,7 +95,7 @@ pub async fn a_closed_gate_stays_closed_and_says_why(store: &Store) {
 pub async fn a_confirm_is_noted_only_behind_a_taken_gate(store: &Store) {
     let records = store.open().await;
     assert_broken(records.note_confirm_sent("inv-1").await, "gate is not taken");
-    records.claim("inv-1", "d1", "inv-1").await.unwrap();
+    records.claim(&claim("inv-1", "d1", "inv-1")).await.unwrap();
     assert_broken(records.note_confirm_sent("inv-1").await, "gate is not taken");
     records.close_gate("inv-1", "canceled").await.unwrap();
     assert_broken(records.note_confirm_sent("inv-1").await, "gate is not taken");
@@ -104,13 +104,13 @@ pub async fn a_confirm_is_noted_only_behind_a_taken_gate(store: &Store) {
 
 pub async fn an_outcome_closes_a_gate_that_was_open(store: &Store) {
     let records = store.open().await;
-    records.claim("blocked", "d1", "blocked").await.unwrap();
+    records.claim(&claim("blocked", "d1", "blocked")).await.unwrap();
     records.finish("blocked", &json!("blocked")).await.unwrap();
     assert_eq!(records.take_gate("blocked", "d1", "0xabc").await.unwrap(), GateAnswer::Closed);
     let gate = records.gate("blocked").await.unwrap().expect("claimed");
     assert_eq!(gate.why.as_deref(), Some("finished"));
 
-    records.claim("paid", "d2", "paid").await.unwrap();
+    records.claim(&claim("paid", "d2", "paid")).await.unwrap();
     records.take_gate("paid", "d2", "0xabc").await.unwrap();
     records.finish("paid", &json!("paid")).await.unwrap();
     let gate = records.gate("paid").await.unwrap().expect("claimed");

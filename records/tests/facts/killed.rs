@@ -6,7 +6,7 @@ use std::process::Stdio;
 use remit_records::{Gate, GateAnswer};
 use sqlx::Executor;
 
-use crate::support::{self, Store};
+use crate::support::{self, Store, claim};
 
 const CHILD: &str = "REMIT_TEST_KILLED_CHILD_URL";
 
@@ -46,7 +46,7 @@ async fn be_killed(url: &str, begin: &'static str) {
 
 async fn kill(store: Store, test: &str) {
     let records = store.open().await;
-    records.claim("inv-1", "d1", "inv-1").await.unwrap();
+    records.claim(&claim("inv-1", "d1", "inv-1")).await.unwrap();
     let mut child = support::again(test)
         .env(CHILD, &store.url)
         .stdin(Stdio::piped())

@@ -3,13 +3,13 @@
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::Duration;
 
 use futures::future::join_all;
-use remit_records::{Error, Records};
+use remit_records::{Error, NewClaim, Records};
+use serde_json::Value;
 use sqlx::any::AnyConnectOptions;
 use sqlx::{AnyConnection, AssertSqlSafe, ConnectOptions, Connection, Executor};
 
@@ -177,6 +177,21 @@ pub fn again(test: &str) -> Command {
     let mut command = Command::new(me);
     command.args(["--exact", test, "--nocapture"]);
     command
+}
+
+/// A claim for some request, where it does not matter which.
+pub fn claim<'a>(key: &'a str, digest: &'a str, external_id: &'a str) -> NewClaim<'a> {
+    static REQUEST: LazyLock<Value> = LazyLock::new(|| serde_json::json!({"amount": "12500000"}));
+    NewClaim {
+        key,
+        digest,
+        external_id,
+        request: &REQUEST,
+        wallet: "wa-1",
+        asset: "USDC",
+        amount: "12500000",
+        program: None,
+    }
 }
 
 /// Stores on one database, as several processes have them.

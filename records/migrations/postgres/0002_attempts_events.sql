@@ -1,0 +1,147 @@
+-- What operators' retries, lists and the provider's events need. See README.md.
+
+ALTER TABLE payouts ADD COLUMN request TEXT;
+ALTER TABLE payouts ADD COLUMN wallet TEXT;
+ALTER TABLE payouts ADD COLUMN asset TEXT;
+ALTER TABLE payouts ADD COLUMN amount TEXT;
+ALTER TABLE payouts ADD COLUMN program TEXT;
+ALTER TABLE payouts ADD COLUMN ending TEXT;
+
+DROP TRIGGER payouts_are_written_once ON payouts;
+-- An escaped zero character is JSON, but not text to Postgres: such an outcome is left without its word.
+UPDATE payouts SET ending = CASE
+    WHEN strpos(outcome, '\u0000') > 0 THEN NULL
+    WHEN json_typeof(outcome::json -> 'ending') = 'string' THEN outcome::json ->> 'ending'
+END
+WHERE outcome LIKE '{%';
+CREATE TRIGGER payouts_are_written_once BEFORE UPDATE ON payouts
+FOR EACH ROW WHEN (
+    NEW.payout_key IS DISTINCT FROM OLD.payout_key
+    OR NEW.base_key IS DISTINCT FROM OLD.base_key
+    OR NEW.attempt IS DISTINCT FROM OLD.attempt
+    OR NEW.external_id IS DISTINCT FROM OLD.external_id
+    OR NEW.digest IS DISTINCT FROM OLD.digest
+    OR NEW.claimed_at IS DISTINCT FROM OLD.claimed_at
+    OR (OLD.request IS NOT NULL AND NEW.request IS DISTINCT FROM OLD.request)
+    OR (OLD.request IS NOT NULL AND NEW.wallet IS DISTINCT FROM OLD.wallet)
+    OR (OLD.request IS NOT NULL AND NEW.asset IS DISTINCT FROM OLD.asset)
+    OR (OLD.request IS NOT NULL AND NEW.amount IS DISTINCT FROM OLD.amount)
+    OR (OLD.request IS NOT NULL AND NEW.program IS DISTINCT FROM OLD.program)
+    OR (OLD.create_body IS NOT NULL AND NEW.create_body IS DISTINCT FROM OLD.create_body)
+    OR (OLD.payout IS NOT NULL AND NEW.payout IS DISTINCT FROM OLD.payout)
+    OR (OLD.outcome IS NOT NULL AND NEW.outcome IS DISTINCT FROM OLD.outcome)
+    OR (OLD.outcome IS NOT NULL AND NEW.ending IS DISTINCT FROM OLD.ending)
+    OR (OLD.outcome IS NOT NULL AND NEW.finished_at IS DISTINCT FROM OLD.finished_at)
+    OR (OLD.gate <> 'open' AND NEW.gate IS DISTINCT FROM OLD.gate)
+    OR (OLD.gate <> 'open' AND NEW.gate_address IS DISTINCT FROM OLD.gate_address)
+    OR (OLD.gate <> 'open' AND NEW.gate_why IS DISTINCT FROM OLD.gate_why)
+    OR (OLD.gate <> 'open' AND NEW.gate_moved_at IS DISTINCT FROM OLD.gate_moved_at)
+)
+EXECUTE FUNCTION payouts_are_written_once();
+
+CREATE INDEX payouts_newest ON payouts (claimed_at, payout_key);
+CREATE INDEX payouts_newest_open ON payouts (claimed_at, payout_key) WHERE outcome IS NULL;
+CREATE INDEX payouts_by_ending ON payouts (ending, claimed_at, payout_key);
+CREATE INDEX payouts_by_wallet ON payouts (wallet, claimed_at, payout_key);
+CREATE INDEX payouts_by_program ON payouts (program, claimed_at, payout_key);
+
+CREATE TABLE provider_objects (
+    kind TEXT NOT NULL,
+    object TEXT NOT NULL,
+    payout_key TEXT NOT NULL REFERENCES payouts (payout_key),
+    mapped_at BIGINT NOT NULL,
+    PRIMARY KEY (kind, object)
+);
+CREATE INDEX provider_objects_of_payout ON provider_objects (payout_key);
+INSERT INTO provider_objects (kind, object, payout_key, mapped_at)
+SELECT 'payout', payout, payout_key, (SELECT now_us FROM clock) FROM payouts WHERE payout IS NOT NULL;
+
+CREATE FUNCTION provider_objects_are_kept() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'rows of provider_objects are kept for ever';
+END
+$$;
+CREATE TRIGGER provider_objects_are_kept BEFORE DELETE OR TRUNCATE ON provider_objects
+FOR EACH STATEMENT EXECUTE FUNCTION provider_objects_are_kept();
+CREATE FUNCTION provider_objects_are_written_once() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'what provider_objects says is written once';
+END
+$$;
+CREATE TRIGGER provider_objects_are_written_once BEFORE UPDATE ON provider_objects
+FOR EACH ROW EXECUTE FUNCTION provider_objects_are_written_once();
+
+CREATE TABLE provider_events (
+    what TEXT NOT NULL PRIMARY KEY,
+    kind TEXT NOT NULL,
+    about TEXT NOT NULL,
+    state TEXT NOT NULL,
+    named_key TEXT,
+    body BYTEA NOT NULL,
+    source TEXT NOT NULL,
+    event_id TEXT NOT NULL,
+    times BIGINT NOT NULL CHECK (times > 0),
+    received_at BIGINT NOT NULL,
+    seen_at BIGINT NOT NULL,
+    payout_key TEXT REFERENCES payouts (payout_key),
+    mismatch TEXT,
+    delivered_at BIGINT,
+    CHECK (payout_key IS NULL OR mismatch IS NULL),
+    CHECK (delivered_at IS NULL OR payout_key IS NOT NULL)
+);
+CREATE INDEX provider_events_newest ON provider_events (received_at, what);
+CREATE INDEX provider_events_newest_undelivered ON provider_events (received_at, what) WHERE delivered_at IS NULL;
+CREATE INDEX provider_events_by_delivery ON provider_events (delivered_at);
+CREATE INDEX provider_events_by_kind ON provider_events (kind, received_at, what);
+CREATE INDEX provider_events_of_payout ON provider_events (payout_key, received_at, what);
+CREATE INDEX provider_events_naming ON provider_events (named_key) WHERE named_key IS NOT NULL;
+
+CREATE TABLE provider_event_objects (
+    what TEXT NOT NULL REFERENCES provider_events (what) ON DELETE CASCADE,
+    position BIGINT NOT NULL CHECK (position BETWEEN 1 AND 4),
+    kind TEXT NOT NULL,
+    object TEXT NOT NULL,
+    PRIMARY KEY (what, position)
+);
+CREATE INDEX provider_event_objects_by_object ON provider_event_objects (kind, object);
+
+CREATE FUNCTION provider_events_are_kept() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'an event of a payout is kept until it was delivered';
+END
+$$;
+CREATE TRIGGER provider_events_are_kept BEFORE DELETE ON provider_events
+FOR EACH ROW WHEN (
+    OLD.payout_key IS NOT NULL AND OLD.delivered_at IS NULL
+)
+EXECUTE FUNCTION provider_events_are_kept();
+CREATE TRIGGER provider_events_are_never_all_gone BEFORE TRUNCATE ON provider_events
+FOR EACH STATEMENT EXECUTE FUNCTION provider_events_are_kept();
+CREATE FUNCTION provider_events_are_written_once() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'what provider_events says is written once';
+END
+$$;
+CREATE TRIGGER provider_events_are_written_once BEFORE UPDATE ON provider_events
+FOR EACH ROW WHEN (
+    NEW.what IS DISTINCT FROM OLD.what
+    OR NEW.kind IS DISTINCT FROM OLD.kind
+    OR NEW.about IS DISTINCT FROM OLD.about
+    OR NEW.state IS DISTINCT FROM OLD.state
+    OR NEW.named_key IS DISTINCT FROM OLD.named_key
+    OR NEW.body IS DISTINCT FROM OLD.body
+    OR NEW.source IS DISTINCT FROM OLD.source
+    OR NEW.received_at IS DISTINCT FROM OLD.received_at
+    OR NEW.times < OLD.times
+    OR (OLD.payout_key IS NOT NULL AND NEW.payout_key IS DISTINCT FROM OLD.payout_key)
+    OR (OLD.mismatch IS NOT NULL AND NEW.mismatch IS DISTINCT FROM OLD.mismatch)
+    OR (OLD.delivered_at IS NOT NULL AND NEW.delivered_at IS DISTINCT FROM OLD.delivered_at)
+)
+EXECUTE FUNCTION provider_events_are_written_once();
+CREATE FUNCTION provider_event_objects_are_written_once() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'what provider_event_objects says is written once';
+END
+$$;
+CREATE TRIGGER provider_event_objects_are_written_once BEFORE UPDATE ON provider_event_objects
+FOR EACH ROW EXECUTE FUNCTION provider_event_objects_are_written_once();
