@@ -1,8 +1,8 @@
 // The command line of the starter:
 //
-//	go run . start FILE.json
-//	go run . show ID
-//	go run . cancel ID --by WHO --why TEXT
+//	payout start FILE.json
+//	payout show ID
+//	payout cancel ID --by WHO --why TEXT
 //
 // ID is your own id of the payout. The answer is JSON; the exit code is 0 done, 1 no answer, 2 not accepted,
 // 3 refused, 4 no such payout, 5 the id belongs to another request. Where Temporal is comes from TEMPORAL_ADDRESS

@@ -18,6 +18,7 @@ import (
 
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/api/workflow/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
@@ -31,8 +32,12 @@ const (
 	conflict    = 5
 )
 
-// A worker at hand answers in milliseconds. Without a limit, Temporal waits long for one that is not there.
-const answerWithin = 5 * time.Second
+const (
+	// A worker at hand answers in milliseconds. Without a limit, Temporal waits long for one that is not there.
+	toldWithin = 5 * time.Second
+	// An order has to be written down first.
+	answeredWithin = 20 * time.Second
+)
 
 // Sad says why there is no good answer, and the exit code that says so.
 type Sad struct {
@@ -122,7 +127,11 @@ func Start(ctx context.Context, temporalClient client.Client, request json.RawMe
 // started all the same, and Show tells later.
 func isClaimed(ctx context.Context, temporalClient client.Client, workflowID string) (bool, error) {
 	for end := time.Now().Add(3 * time.Second); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
-		answer, err := read(ctx, temporalClient, workflowID)
+		run, err := describe(ctx, temporalClient, workflowID)
+		if err != nil || run == nil {
+			continue
+		}
+		answer, err := read(ctx, temporalClient, run)
 		var why *Sad
 		if errors.As(err, &why) {
 			return false, err
@@ -203,27 +212,54 @@ func strip(object map[string]any) {
 	}
 }
 
+// Run is what Temporal says of one run of a workflow.
+type Run = workflow.WorkflowExecutionInfo
+
 // Show tells where a payout is, or how it ended.
 func Show(ctx context.Context, temporalClient client.Client, externalID string) (map[string]any, error) {
+	run, err := newest(ctx, temporalClient, externalID)
+	if err != nil {
+		return nil, err
+	}
+	return read(ctx, temporalClient, run)
+}
+
+// The run of a payout. An operator may have opened another attempt at a payout that is over: then that one counts.
+func newest(ctx context.Context, temporalClient client.Client, externalID string) (*Run, error) {
 	workflowID, err := workflowIDOf(externalID)
 	if err != nil {
 		return nil, err
 	}
-	return read(ctx, temporalClient, workflowID)
+	run, err := describe(ctx, temporalClient, workflowID)
+	if err == nil && run == nil {
+		err = sad(notFound, "no %s in Temporal: never started, or over for longer than it is kept", workflowID)
+	}
+	for n := 1; err == nil && n < 100 && run.Status != enums.WORKFLOW_EXECUTION_STATUS_RUNNING; n++ {
+		var next *Run
+		next, err = describe(ctx, temporalClient, fmt.Sprintf("%s-retry-%d", workflowID, n))
+		if next == nil {
+			break
+		}
+		run = next
+	}
+	return run, err
+}
+
+// What Temporal says of the workflow of this id; nil if there is none.
+func describe(ctx context.Context, temporalClient client.Client, workflowID string) (*Run, error) {
+	description, err := temporalClient.DescribeWorkflowExecution(ctx, workflowID, "")
+	var missing *serviceerror.NotFound
+	if errors.As(err, &missing) {
+		return nil, nil
+	}
+	return description.GetWorkflowExecutionInfo(), err
 }
 
 // While it runs, the answer of its query status; when it is over, its outcome. The first needs a worker.
-func read(ctx context.Context, temporalClient client.Client, workflowID string) (map[string]any, error) {
-	var missing *serviceerror.NotFound
+func read(ctx context.Context, temporalClient client.Client, run *Run) (map[string]any, error) {
+	workflowID, runID := run.Execution.WorkflowId, run.Execution.RunId
 	answer := map[string]any{}
-	description, err := temporalClient.DescribeWorkflowExecution(ctx, workflowID, "")
-	if errors.As(err, &missing) {
-		return nil, sad(notFound, "no %s in Temporal: never started, or over for longer than it is kept", workflowID)
-	} else if err != nil {
-		return nil, err
-	}
-	runID := description.WorkflowExecutionInfo.Execution.RunId
-	if description.WorkflowExecutionInfo.Status != enums.WORKFLOW_EXECUTION_STATUS_RUNNING {
+	if run.Status != enums.WORKFLOW_EXECUTION_STATUS_RUNNING {
 		err := temporalClient.GetWorkflow(ctx, workflowID, runID).Get(ctx, &answer)
 		var failed *temporal.WorkflowExecutionError
 		if errors.As(err, &failed) {
@@ -231,7 +267,7 @@ func read(ctx context.Context, temporalClient client.Client, workflowID string) 
 		}
 		return answer, err
 	}
-	ctx, done := context.WithTimeout(ctx, answerWithin)
+	ctx, done := context.WithTimeout(ctx, toldWithin)
 	defer done()
 	status, err := temporalClient.QueryWorkflow(ctx, workflowID, runID, "status")
 	if err != nil {
@@ -268,11 +304,12 @@ type Answer struct {
 
 // Cancel calls a payout off. Refused once it may have been confirmed: then the answer says what happens instead.
 func Cancel(ctx context.Context, temporalClient client.Client, externalID string, order Order) (*Answer, error) {
-	workflowID, err := workflowIDOf(externalID)
+	run, err := newest(ctx, temporalClient, externalID)
 	if err != nil {
 		return nil, err
 	}
-	limited, done := context.WithTimeout(ctx, answerWithin)
+	workflowID := run.Execution.WorkflowId
+	limited, done := context.WithTimeout(ctx, answeredWithin)
 	defer done()
 	answer := &Answer{}
 	update, err := temporalClient.UpdateWorkflow(limited, client.UpdateWorkflowOptions{
@@ -294,8 +331,8 @@ func Cancel(ctx context.Context, temporalClient client.Client, externalID string
 	case limited.Err() != nil:
 		return nil, sad(noAnswer, "%s has not answered; whether it will be called off is not known: "+
 			"give the same order again, it may be given twice", workflowID)
-	case errors.As(err, &missing): // Temporal says so of payouts that are over as well.
-		outcome, errReading := read(ctx, temporalClient, workflowID)
+	case errors.As(err, &missing): // Temporal takes no orders for a run that is over.
+		outcome, errReading := Show(ctx, temporalClient, externalID)
 		if errReading != nil {
 			return nil, errReading
 		}

@@ -26,6 +26,7 @@ from typing import Any
 
 from temporalio.client import (
     Client,
+    WorkflowExecutionDescription,
     WorkflowExecutionStatus,
     WorkflowFailureError,
     WorkflowUpdateFailedError,
@@ -39,7 +40,9 @@ from temporalio.service import RPCError, RPCStatusCode
 NO_ANSWER, NOT_ACCEPTED, REFUSED, NOT_FOUND, CONFLICT = 1, 2, 3, 4, 5
 
 # A worker at hand answers in milliseconds. Without a limit, Temporal waits long for one that is not there.
-ANSWER_WITHIN = timedelta(seconds=5)
+TOLD_WITHIN = timedelta(seconds=5)
+# An order has to be written down first.
+ANSWERED_WITHIN = timedelta(seconds=20)
 
 Json = dict[str, Any]
 
@@ -97,7 +100,8 @@ async def is_claimed(client: Client, workflow_id: str) -> bool:
     end = time.monotonic() + 3
     while time.monotonic() < end:
         try:
-            if (await read(client, workflow_id)).get("stage") != "Requested":
+            run = await describe(client, workflow_id)
+            if run and (await read(client, run)).get("stage") != "Requested":
                 return True
         except (RPCError, TemporalError):
             pass
@@ -129,28 +133,48 @@ def facts(request: Json) -> Json:
 
 async def show(client: Client, external_id: str) -> Json:
     """Where a payout is, or how it ended."""
-    return await read(client, workflow_id_of(external_id))
+    return await read(client, await newest(client, external_id))
 
 
-async def read(client: Client, workflow_id: str) -> Json:
-    """While it runs, the answer of its query `status`; when it is over, its outcome. The first needs a worker."""
+async def newest(client: Client, external_id: str) -> WorkflowExecutionDescription:
+    """The run of a payout. An operator may have opened another attempt at a payout that is over: then that counts."""
+    workflow_id = workflow_id_of(external_id)
+    run = await describe(client, workflow_id)
+    if run is None:
+        raise Sad(NOT_FOUND, f"no {workflow_id} in Temporal: never started, or over for longer than it is kept")
+    for attempt in range(1, 100):
+        if run.status == WorkflowExecutionStatus.RUNNING:
+            break
+        following = await describe(client, f"{workflow_id}-retry-{attempt}")
+        if following is None:
+            break
+        run = following
+    return run
+
+
+async def describe(client: Client, workflow_id: str) -> WorkflowExecutionDescription | None:
+    """What Temporal says of the workflow of this id; None if there is none."""
     try:
-        description = await client.get_workflow_handle(workflow_id).describe()
-        run = client.get_workflow_handle(workflow_id, run_id=description.run_id)
-        if description.status != WorkflowExecutionStatus.RUNNING:
-            return await run.result()
-        try:
-            return await run.query("status", rpc_timeout=ANSWER_WITHIN)
-        except (RPCError, TemporalError) as error:
-            says = f"{workflow_id} does not tell its status: is a worker running? ({error})"
-            raise TemporalError(says) from None
-    except WorkflowFailureError as error:
-        raise why_it_failed(workflow_id, error.cause) from None
+        return await client.get_workflow_handle(workflow_id).describe()
     except RPCError as error:
-        if error.status != RPCStatusCode.NOT_FOUND:
-            raise
-        says = f"no {workflow_id} in Temporal: never started, or over for longer than it is kept"
-        raise Sad(NOT_FOUND, says) from None
+        if error.status == RPCStatusCode.NOT_FOUND:
+            return None
+        raise
+
+
+async def read(client: Client, described: WorkflowExecutionDescription) -> Json:
+    """While it runs, the answer of its query `status`; when it is over, its outcome. The first needs a worker."""
+    run = client.get_workflow_handle(described.id, run_id=described.run_id)
+    if described.status != WorkflowExecutionStatus.RUNNING:
+        try:
+            return await run.result()
+        except WorkflowFailureError as error:
+            raise why_it_failed(described.id, error.cause) from None
+    try:
+        return await run.query("status", rpc_timeout=TOLD_WITHIN)
+    except (RPCError, TemporalError) as error:
+        says = f"{described.id} does not tell its status: is a worker running? ({error})"
+        raise TemporalError(says) from None
 
 
 def why_it_failed(workflow_id: str, cause: BaseException) -> Sad:
@@ -167,20 +191,20 @@ def why_it_failed(workflow_id: str, cause: BaseException) -> Sad:
 
 async def cancel(client: Client, external_id: str, by: str, why: str) -> Json:
     """Calls a payout off. Refused once it may have been confirmed: then the answer says what happens instead."""
-    workflow_id = workflow_id_of(external_id)
+    workflow_id = (await newest(client, external_id)).id
     payout = client.get_workflow_handle(workflow_id)
     try:
-        return await payout.execute_update("cancel", {"by": by, "why": why}, rpc_timeout=ANSWER_WITHIN)
+        return await payout.execute_update("cancel", {"by": by, "why": why}, rpc_timeout=ANSWERED_WITHIN)
     except WorkflowUpdateFailedError as error:
         raise Sad(NOT_ACCEPTED, f"{workflow_id} does not take the order: {error.cause}") from None
     except WorkflowUpdateRPCTimeoutOrCancelledError:
         says = f"{workflow_id} has not answered; whether it will be called off is not known"
         raise Sad(NO_ANSWER, f"{says}: give the same order again, it may be given twice") from None
     except RPCError as error:
-        # Temporal says so of payouts that are over as well.
+        # Temporal takes no orders for a run that is over.
         if error.status != RPCStatusCode.NOT_FOUND:
             raise
-        outcome = await read(client, workflow_id)
+        outcome = await show(client, external_id)
         if "ending" not in outcome:
             raise
         return {"answer": "refused", "stage": outcome["ending"], "says": f"it is over: {outcome['reason']}"}

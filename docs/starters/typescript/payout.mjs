@@ -33,7 +33,9 @@ import { loadClientConnectConfig } from '@temporalio/envconfig';
 const EXIT = { done: 0, noAnswer: 1, notAccepted: 2, refused: 3, notFound: 4, conflict: 5 };
 
 /** A worker at hand answers in milliseconds. Without a limit, Temporal waits long for one that is not there. */
-const ANSWER_WITHIN = 5_000;
+const TOLD_WITHIN = 5_000;
+/** An order has to be written down first. */
+const ANSWERED_WITHIN = 20_000;
 
 /** Why there is no good answer, and the exit code that says so. */
 export class Sad extends Error {
@@ -100,7 +102,8 @@ export async function start(client, request) {
 async function isClaimed(client, workflowId) {
   for (const end = Date.now() + 3_000; Date.now() < end; await sleep(100)) {
     try {
-      if ((await read(client, workflowId)).stage !== 'Requested') return true;
+      const run = await describe(client, workflowId);
+      if (run !== undefined && (await read(client, run)).stage !== 'Requested') return true;
     } catch (error) {
       if (error instanceof Sad) throw error;
     }
@@ -154,30 +157,58 @@ function facts(request) {
  * @param {string} id
  */
 export async function show(client, id) {
-  return await read(client, workflowIdOf(id));
+  return await read(client, await newest(client, id));
+}
+
+/**
+ * The run of a payout. An operator may have opened another attempt at a payout that is over: then that one counts.
+ * @param {Client} client
+ * @param {string} id
+ */
+async function newest(client, id) {
+  const workflowId = workflowIdOf(id);
+  let run = await describe(client, workflowId);
+  if (run === undefined) {
+    throw new Sad(EXIT.notFound, `no ${workflowId} in Temporal: never started, or over for longer than it is kept`);
+  }
+  for (let attempt = 1; attempt < 100 && run.status.name !== 'RUNNING'; attempt += 1) {
+    const next = await describe(client, `${workflowId}-retry-${attempt}`);
+    if (next === undefined) break;
+    run = next;
+  }
+  return run;
+}
+
+/**
+ * What Temporal says of the workflow of this id; undefined if there is none.
+ * @param {Client} client
+ * @param {string} workflowId
+ */
+async function describe(client, workflowId) {
+  try {
+    return await client.workflow.getHandle(workflowId).describe();
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) return undefined;
+    throw error;
+  }
 }
 
 /**
  * While it runs, the answer of its query `status`; when it is over, its outcome. The first needs a worker.
  * @param {Client} client
- * @param {string} workflowId
+ * @param {import('@temporalio/client').WorkflowExecutionDescription} run
  * @returns {Promise<Record<string, any>>}
  */
-async function read(client, workflowId) {
-  try {
-    const { status, runId } = await client.workflow.getHandle(workflowId).describe();
-    const run = client.workflow.getHandle(workflowId, runId);
-    if (status.name !== 'RUNNING') return await run.result();
-    return await client.withDeadline(Date.now() + ANSWER_WITHIN, () => run.query('status')).catch((error) => {
-      throw new Error(`${workflowId} does not tell its status: is a worker running? (${error.message})`);
+async function read(client, { workflowId, runId, status }) {
+  const run = client.workflow.getHandle(workflowId, runId);
+  if (status.name !== 'RUNNING') {
+    return await run.result().catch((error) => {
+      throw error instanceof WorkflowFailedError ? whyItFailed(workflowId, error.cause) : error;
     });
-  } catch (error) {
-    if (error instanceof WorkflowNotFoundError) {
-      throw new Sad(EXIT.notFound, `no ${workflowId} in Temporal: never started, or over for longer than it is kept`);
-    }
-    if (error instanceof WorkflowFailedError) throw whyItFailed(workflowId, error.cause);
-    throw error;
   }
+  return await client.withDeadline(Date.now() + TOLD_WITHIN, () => run.query('status')).catch((error) => {
+    throw new Error(`${workflowId} does not tell its status: is a worker running? (${error.message})`);
+  });
 }
 
 /**
@@ -202,10 +233,10 @@ function whyItFailed(workflowId, cause) {
  * @returns {Promise<{ answer: 'accepted' | 'refused', stage: string, says: string }>}
  */
 export async function cancel(client, id, order) {
-  const workflowId = workflowIdOf(id);
+  const { workflowId } = await newest(client, id);
   const payout = client.workflow.getHandle(workflowId);
   try {
-    const deadline = Date.now() + ANSWER_WITHIN;
+    const deadline = Date.now() + ANSWERED_WITHIN;
     return await client.withDeadline(deadline, () => payout.executeUpdate('cancel', { args: [order] }));
   } catch (error) {
     if (error instanceof WorkflowUpdateFailedError) {
@@ -215,9 +246,9 @@ export async function cancel(client, id, order) {
       const says = `${workflowId} has not answered; whether it will be called off is not known`;
       throw new Sad(EXIT.noAnswer, `${says}: give the same order again, it may be given twice`);
     }
-    // Temporal says so of payouts that are over as well.
+    // Temporal takes no orders for a run that is over.
     if (!(error instanceof WorkflowNotFoundError)) throw error;
-    const { ending, reason } = await read(client, workflowId);
+    const { ending, reason } = await show(client, id);
     if (ending === undefined) throw error;
     return { answer: 'refused', stage: ending, says: `it is over: ${reason}` };
   }
@@ -268,7 +299,8 @@ async function main(args) {
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
   main(process.argv.slice(2)).catch((error) => {
-    console.error(`payout: ${error instanceof Sad ? error.message : (error?.cause?.message ?? error?.message ?? error)}`);
+    const says = error instanceof Sad ? error.message : (error?.cause?.message ?? error?.message ?? error);
+    console.error(`payout: ${says}`);
     process.exitCode = error instanceof Sad ? error.exit : EXIT.noAnswer;
   });
 }
