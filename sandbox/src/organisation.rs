@@ -99,11 +99,11 @@ impl Past {
 }
 
 impl State {
-    pub(crate) fn new(id: String, name: String, seed: u64, ids: Ids, settings: Settings) -> Self {
+    pub(crate) fn new(id: String, name: String, seed: u64, ids: Ids, settings: Settings, clock: Clock) -> Self {
         Self {
             id,
             name,
-            clock: Clock::new(),
+            clock,
             ids,
             settings,
             faults: Faults::new(seed),

@@ -218,6 +218,7 @@ fn begin(state: &mut State, token: &str, arrival: Arrival, log: &mut Logged) -> 
         return stop(Refusal::new(404, format!("no such call: {} {}", arrival.method, arrival.path)));
     };
     *state.request_counts.entry(route.name).or_default() += 1;
+    state.faults.count_call();
 
     let Arrival { method, path, query, body, .. } = arrival;
     let mut visit = Visit { method, path, query, body, user_id, token_id, ids, as_of_ms: None };
