@@ -8,6 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use serde_json::Value;
 
+/// The ending of a payout that a person has to look at. What it says of the money is no last word.
+const IN_DOUBT: &str = "NeedsPerson";
+
 /// What was asked for.
 #[derive(Clone, Debug)]
 pub struct Asked {
@@ -68,7 +71,7 @@ pub struct Findings {
     pub endings: BTreeMap<String, usize>,
     /// Payouts by what their outcome says of the money.
     pub money: BTreeMap<String, usize>,
-    /// Payouts that wait for a person.
+    /// Payouts that wait for a person, or ended as if they did.
     pub in_doubt: usize,
     /// The tokens that left, by wallet and token.
     pub moved: Vec<Moved>,
@@ -130,6 +133,12 @@ pub fn audit(books: &Books) -> Findings {
             Ok(outcome) => {
                 for (counts, field) in [(&mut found.endings, "ending"), (&mut found.money, "money")] {
                     *counts.entry(text(outcome, field).to_owned()).or_default() += 1;
+                }
+                if text(outcome, "ending") == IN_DOUBT {
+                    found.in_doubt += 1;
+                    wrong.add(format!("ended in doubt: {}", text(outcome, "reason")));
+                    sum.1 += line.moved;
+                    continue;
                 }
                 match claims(asked, outcome, &line, &mut wrong) {
                     Left::Yes => sum.0 += asked.amount,

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use remit::dev::{Begin, Options, System};
+use remit::dev::{Begin, Options, Organisation, System};
 use remit_activities::PollCadence;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -24,6 +24,11 @@ const CADENCE: PollCadence = PollCadence { first: Duration::from_secs(1), most: 
 /// Nothing but the faults is to slow the run down.
 const CALLS_PER_SECOND: u32 = 2_000;
 const REQUESTS_A_MINUTE: u32 = 10_000_000;
+
+/// Longer than a plan may delay an answer.
+const AT_REST_WITHIN: Duration = Duration::from_secs(700);
+/// Longer than a transfer takes that a late call sets going.
+const TRANSFERS_TAKE: Duration = Duration::from_secs(60);
 
 /// What to run.
 #[derive(Clone, Debug)]
@@ -101,8 +106,7 @@ async fn within(system: &mut System, plan: &Plan, begun: Instant) -> Result<Repo
     (plan.progress)("all have been followed to where they are; comparing the books");
 
     let faults = system.organisation().control(Method::GET, "/plan", None).await?;
-    // What is still due at the other side, such as a transfer on its way, is done first: books are compared at rest.
-    system.organisation().control(Method::DELETE, "/plan", None).await?;
+    rest(system.organisation()).await?;
     let books = books::collect(system, &payouts, &left).await?;
     let findings = audit(&books);
     let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
@@ -118,6 +122,19 @@ async fn within(system: &mut System, plan: &Plan, begun: Instant) -> Result<Repo
         failed_tasks: books.runs.values().map(|run| run.failed_tasks).sum(),
         findings,
     })
+}
+
+/// Books are compared at rest: a call that nobody waited for may still act, late, and what it sets going takes its time.
+async fn rest(organisation: &Organisation) -> Result<()> {
+    organisation.control(Method::DELETE, "/plan", None).await?;
+    let begun = Instant::now();
+    while organisation.control(Method::GET, "/requests", None).await?["underWay"] != 0 {
+        if begun.elapsed() > AT_REST_WITHIN {
+            bail!("calls to the provider are still under way {AT_REST_WITHIN:?} after the last payout ended");
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    organisation.advance(TRANSFERS_TAKE).await
 }
 
 fn provider(books: &Books) -> BTreeMap<String, u64> {

@@ -117,6 +117,13 @@ fn a_payout_that_is_lost_is_found() {
         books
     });
     assert_eq!((doubt.in_doubt, doubt.violations), (1, vec!["early: it waits for a person: why".to_owned()]));
+    let ended = audit(&{
+        let mut books = books();
+        says(&mut books, "late", |outcome| outcome["ending"] = json!("NeedsPerson"));
+        books
+    });
+    assert_eq!((ended.in_doubt, ended.violations), (1, vec!["late: ended in doubt: because".to_owned()]));
+    assert_eq!((ended.moved[0].by_outcome.as_str(), ended.moved[0].not_said.as_str()), ("1000", "1000"));
 }
 
 #[test]

@@ -89,7 +89,9 @@ fn within(state: &mut State, method: &str, rest: &[&str], call: &Arrival) -> Out
             Answer::ok(&json!({"deleted": true}))
         }
         ("GET", ["ledger"]) => Answer::ok(&ledger::view(state, call.query.one("externalId"))),
-        ("GET", ["requests"]) => Answer::ok(&json!({"counts": state.request_counts, "recent": state.requests})),
+        ("GET", ["requests"]) => Answer::ok(&json!({
+            "counts": state.request_counts, "recent": state.requests, "underWay": state.under_way,
+        })),
         ("GET", ["events"]) => events(state),
         ("POST", ["payouts", id, "next"]) => {
             payouts::push(state, id)?;
