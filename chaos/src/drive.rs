@@ -42,14 +42,14 @@ pub(crate) async fn all(
 ) -> BTreeMap<String, Left> {
     let (begun, ended) = (Instant::now(), Cell::new(0_usize));
     let open = Cell::new(0_usize);
-    let follow = async |payout: &Payout| {
+    let followed = futures::stream::iter(payouts).map(async |payout| {
         open.set(open.get() + 1);
         let left = one(client, payout, deadline).await;
         open.set(open.get() - 1);
         ended.set(ended.get() + 1);
         (payout.asked.key.clone(), left)
-    };
-    let work = futures::stream::iter(payouts).map(|payout| follow(payout)).buffer_unordered(in_flight).collect();
+    });
+    let work = followed.buffer_unordered(in_flight).collect();
     let tell = async {
         loop {
             sleep(TELL_EVERY).await;

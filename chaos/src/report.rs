@@ -83,8 +83,8 @@ impl fmt::Display for Report {
         writeln!(f, "money           {}", listed(&findings.money))?;
         writeln!(f, "in doubt        {}", findings.in_doubt)?;
         writeln!(f, "provider        {}", listed(provider))?;
-        for (what, of) in [("calls", "calls"), ("webhooks", "webhooks")] {
-            let of_webhooks = of == "webhooks";
+        for what in ["calls", "webhooks"] {
+            let of_webhooks = what == "webhooks";
             let struck: BTreeMap<&str, u64> = faults["struck"]
                 .as_object()
                 .into_iter()
@@ -92,7 +92,7 @@ impl fmt::Display for Report {
                 .filter(|(share, _)| share.starts_with("webhooks") == of_webhooks)
                 .map(|(share, times)| (share.as_str(), times.as_u64().unwrap_or_default()))
                 .collect();
-            writeln!(f, "{what:<15} {}: {}", faults[of].as_u64().unwrap_or_default(), listed(&struck))?;
+            writeln!(f, "{what:<15} {}: {}", faults[what].as_u64().unwrap_or_default(), listed(&struck))?;
         }
         writeln!(f, "workers killed  {workers_killed}")?;
         writeln!(f, "events          {} in the median, {} at most", events.median, events.most)?;
