@@ -7,7 +7,7 @@ use remit::{
     demo, dev, doctor,
     exit::{Exit, Failure, Outcome},
     logging::{self, Voice},
-    out, payout, relay, sandbox,
+    out, payout, relay, replay, sandbox,
     settings::{Flags, Settings},
     worker,
 };
@@ -30,6 +30,7 @@ In production, beside Temporal and Postgres:
   remit worker                  runs payouts
   remit relay                   takes webhooks
   remit doctor                  says what is missing, and what to do about it
+  remit replay                  says whether payouts that are open can go on with a new build
 
 Settings come from flags, then the environment (REMIT_…, DFNS_…, and Temporal's own TEMPORAL_…), then remit.toml;
 remit.example.toml shows them all. RUST_LOG says how much is logged.
@@ -51,6 +52,8 @@ enum Command {
     Worker(worker::Args),
     /// Take webhooks from Dfns
     Relay(relay::Args),
+    /// Replay recorded histories against this build, before a deploy
+    Replay(replay::Args),
     /// The fake Dfns alone
     Sandbox(sandbox::Args),
 }
@@ -59,7 +62,7 @@ impl Command {
     fn voice(&self) -> Voice {
         match self {
             Self::Worker(_) | Self::Relay(_) | Self::Sandbox(_) => Voice::Role,
-            Self::Dev(_) | Self::Demo(_) | Self::Payout(_) | Self::Doctor(_) => Voice::Person,
+            Self::Dev(_) | Self::Demo(_) | Self::Payout(_) | Self::Doctor(_) | Self::Replay(_) => Voice::Person,
         }
     }
 }
@@ -95,6 +98,7 @@ async fn run(command: Command, settings: &Settings) -> Outcome {
         Command::Doctor(args) => doctor::run(args, settings).await,
         Command::Worker(args) => worker::run(args, settings).await,
         Command::Relay(args) => relay::run(args, settings).await,
+        Command::Replay(args) => replay::run(args).await,
         Command::Sandbox(args) => sandbox::run(args).await,
     }
 }

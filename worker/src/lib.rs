@@ -4,8 +4,10 @@
 //! worker for each task queue, and on `stop` lets what is under way come to its end.
 
 mod admin;
+pub mod history;
 mod phase;
 mod queues;
+pub mod replay;
 mod sdk_metrics;
 mod search_attributes;
 mod threads;

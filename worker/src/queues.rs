@@ -1,7 +1,7 @@
 //! The two task queues, and what is registered on each.
 
 use remit_activities::Activities;
-use remit_workflows::{Payout, names};
+use remit_workflows::names;
 use temporalio_common::worker::WorkerDeploymentOptions;
 use temporalio_sdk::{
     WorkerOptions,
@@ -9,6 +9,14 @@ use temporalio_sdk::{
 };
 
 use crate::Tuning;
+
+/// Registers the workflows of this build: those that a worker runs are those that a replay checks.
+macro_rules! register_workflows {
+    ($options:expr) => {
+        $options.register_workflow::<remit_workflows::Payout>()?
+    };
+}
+pub(crate) use register_workflows;
 
 /// A task queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,10 +68,9 @@ impl Queue {
             .graceful_shutdown_period(tuning.graceful_shutdown)
             .register_activities(activities);
         Ok(match self {
-            Self::Decisions => options
+            Self::Decisions => register_workflows!(options)
                 .max_cached_workflows(tuning.max_cached_workflows)
                 .sticky_queue_schedule_to_start_timeout(tuning.sticky_timeout)
-                .register_workflow::<Payout>()?
                 .build(),
             Self::Provider => {
                 options.max_task_queue_activities_per_second(f64::from(tuning.provider_calls_per_second)).build()
