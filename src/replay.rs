@@ -34,7 +34,7 @@ pub struct Args {
     /// Histories, as JSON or protobuf
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Replay also what a worker is given that takes the run over at any of its workflow tasks
+    /// Replay each also as it was after, and at the start of, each of its workflow tasks
     #[arg(long)]
     prefixes: bool,
     /// Print an array of what became of each file

@@ -1,5 +1,5 @@
 //! Histories recorded from the running system, replayed against this build: payouts that are open while it is deployed
-//! must be able to go on. Each is replayed whole, and as what a worker is given at each of its workflow tasks.
+//! must be able to go on. Each is replayed whole, and as it was at each of its workflow tasks.
 
 use std::{collections::BTreeSet, fs, path::PathBuf, sync::LazyLock, time::Duration};
 

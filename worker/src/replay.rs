@@ -6,9 +6,12 @@
 use std::time::Duration;
 
 use temporalio_client::WorkflowHistory;
-use temporalio_common::protos::temporal::api::{
-    enums::v1::EventType,
-    history::v1::{History, history_event::Attributes},
+use temporalio_common::protos::{
+    constants::LOCAL_ACTIVITY_MARKER_NAME,
+    temporal::api::{
+        enums::v1::EventType,
+        history::v1::{History, HistoryEvent, history_event::Attributes},
+    },
 };
 use temporalio_sdk::workflow_replayer::{WorkflowReplayer, WorkflowReplayerOptions};
 use tokio::{runtime::Handle, sync::oneshot};
@@ -20,7 +23,7 @@ use crate::queues::register_workflows;
 pub enum Cuts {
     /// The history as it is.
     Whole,
-    /// Also what a worker is given that takes the run over at any of its workflow tasks.
+    /// Also as it was after each of its workflow tasks, and as a worker is given it that takes the run over at one.
     EveryTask,
 }
 
@@ -76,24 +79,37 @@ fn place(after: i64, until: i64) -> String {
 /// When this build does not decide as the history says, or `limit` passes in one replay.
 pub async fn replay(history: &History, cuts: Cuts, limit: Duration) -> Result<Replayed, Failure> {
     usable(history)?;
-    let prefixes = prefixes(history);
-    if cuts == Cuts::Whole
-        && let whole = once(history.clone(), limit).await
-        && !matches!(whole, Err(Failure::Differs { .. }))
-    {
-        whole?;
-        return Ok(Replayed { events: history.events.len(), tasks: tasks(history), prefixes: 0 });
+    let mut replayed = Replayed { events: history.events.len(), tasks: 0, prefixes: 0 };
+    let tasks = tasks(history);
+    replayed.tasks = tasks.len();
+    // Nothing was decided yet in a task that is only started, and it may be one at which the replayer cannot stop.
+    let is_in_a_task = history.events.last().is_some_and(|event| event.event_type() == EventType::WorkflowTaskStarted);
+    let whole = replayed.events - usize::from(is_in_a_task);
+    if cuts == Cuts::Whole {
+        match once(beginning(history, whole), limit).await {
+            // The shortest beginning that fails says where.
+            Err(Failure::Differs { .. }) => {}
+            Err(other @ (Failure::Unusable(_) | Failure::Endless(..) | Failure::Replayer(_))) => return Err(other),
+            Ok(()) => return Ok(replayed),
+        }
     }
-    // Also when the whole has failed: the shortest beginning that fails says where.
     let mut good = 0;
-    for prefix in prefixes.iter().chain([history]) {
-        match once(prefix.clone(), limit).await {
-            Ok(()) => good = last(prefix),
+    let ends = tasks.iter().map(|task| task.end).filter(|end| *end < whole);
+    for end in ends.chain([whole]) {
+        let beginning = beginning(history, end);
+        let last = last(&beginning);
+        match once(beginning, limit).await {
+            Ok(()) => good = last,
             Err(Failure::Differs { why, until, .. }) => return Err(Failure::Differs { why, after: good, until }),
             Err(other @ (Failure::Unusable(_) | Failure::Endless(..) | Failure::Replayer(_))) => return Err(other),
         }
+        replayed.prefixes += usize::from(end < whole);
     }
-    Ok(Replayed { events: history.events.len(), tasks: tasks(history), prefixes: prefixes.len() })
+    for task in tasks.iter().filter(|task| !task.has_local_activity) {
+        once(beginning(history, task.start), limit).await?;
+        replayed.prefixes += 1;
+    }
+    Ok(replayed)
 }
 
 /// The replayer waits for ever for what these would never give it.
@@ -117,17 +133,37 @@ fn usable(history: &History) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What a worker is given that takes the run over at each of its workflow tasks. Shorter and in between is nothing
-/// that a worker ever sees.
-fn prefixes(history: &History) -> Vec<History> {
-    let whole = history.events.len();
-    let cuts = history.events.iter().zip(1..).filter(|(event, _)| event.event_type() == EventType::WorkflowTaskStarted);
-    let cuts = cuts.map(|(_, length)| length).filter(|length| *length < whole);
-    cuts.map(|length| History { events: history.events[..length].to_vec() }).collect()
+/// A workflow task that was completed.
+struct Task {
+    /// How many events a worker is given that takes the run over here.
+    start: usize,
+    /// How many there are with what was decided.
+    end: usize,
+    /// Something was done inside the task. The replayer does nothing, so it cannot stop at the start of such a task: it
+    /// panics in debug builds when something else was decided beside (SDK 1.1, "outgoing commands … eviction").
+    has_local_activity: bool,
 }
 
-fn tasks(history: &History) -> usize {
-    history.events.iter().filter(|event| event.event_type() == EventType::WorkflowTaskCompleted).count()
+fn tasks(history: &History) -> Vec<Task> {
+    let events = &history.events;
+    let completed = (1..).zip(events).filter(|(_, event)| event.event_type() == EventType::WorkflowTaskCompleted);
+    let task = |(count, _): (usize, _)| {
+        let decided = events[count..].iter().take_while(|event| event.is_command_event());
+        let decided: Vec<&HistoryEvent> = decided.collect();
+        let has_local_activity = decided.iter().any(|event| is_local_activity(event));
+        // The event before is the one that the task was started with.
+        Task { start: count - 1, end: count + decided.len(), has_local_activity }
+    };
+    completed.map(task).collect()
+}
+
+fn is_local_activity(event: &HistoryEvent) -> bool {
+    let Some(Attributes::MarkerRecordedEventAttributes(marker)) = &event.attributes else { return false };
+    marker.marker_name == LOCAL_ACTIVITY_MARKER_NAME
+}
+
+fn beginning(history: &History, count: usize) -> History {
+    History { events: history.events[..count].to_vec() }
 }
 
 fn last(history: &History) -> i64 {
