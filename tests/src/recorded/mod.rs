@@ -1,5 +1,6 @@
 //! Histories recorded from the running system: how to get to each, where they are kept, and why.
 
+mod courses;
 mod scenarios;
 
 use std::{
