@@ -3,7 +3,10 @@
 use prost::Message;
 use prost_reflect::{DescriptorPool, DeserializeOptions, DynamicMessage, MessageDescriptor};
 use serde_json::{Value, json};
-use temporalio_common::protos::temporal::api::history::v1::History;
+use temporalio_common::protos::temporal::api::{
+    enums::v1::EventType,
+    history::v1::{History, HistoryEvent},
+};
 
 /// The descriptors that the build script has picked out.
 const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/history.binpb"));
@@ -72,7 +75,14 @@ fn from_json(mut json: Value) -> Result<History, Unreadable> {
             DynamicMessage::deserialize_with_options(history, &json, &options).map_err(|error| error.to_string())
         })
         .map_err(Unreadable::Other)?;
-    message.transcode_to().map_err(|error| Unreadable::Other(error.to_string()))
+    let history: History = message.transcode_to().map_err(|error| Unreadable::Other(error.to_string()))?;
+    // A name that this build does not know is left out like a field, which would be another history.
+    let unknown = |event: &HistoryEvent| event.event_type() == EventType::Unspecified && !event.worker_may_ignore;
+    let unknown = history.events.iter().position(unknown);
+    match unknown.map(|index| &json["events"][index]) {
+        Some(event) => Err(Unreadable::Other(format!("event {} is of type {}", event["eventId"], event["eventType"]))),
+        None => Ok(history),
+    }
 }
 
 /// Whether anything below stands where a payload should and is none. It would be read as an empty one.
@@ -97,7 +107,7 @@ fn descriptor() -> Result<MessageDescriptor, String> {
 
 #[cfg(test)]
 mod tests {
-    use temporalio_common::protos::temporal::api::{enums::v1::EventType, history::v1::history_event::Attributes};
+    use temporalio_common::protos::temporal::api::history::v1::history_event::Attributes;
 
     use super::*;
 
@@ -155,8 +165,8 @@ mod tests {
             ("{\"events\": [".to_owned(), "EOF"),
             ("{\"a\": 1}".to_owned(), "no list of events"),
             ("12".to_owned(), "no list of events"),
-            (with("/events/1/eventType", json!("EVENT_TYPE_OF_A_NEWER_SERVER")), "EVENT_TYPE_OF_A_NEWER_SERVER"),
-            (with("/events/1/eventId", json!("two")), "two"),
+            (with("/events/0/eventType", json!("EVENT_TYPE_OF_A_NEWER_SERVER")), "EVENT_TYPE_OF_A_NEWER_SERVER"),
+            (with("/events/1/eventId", json!("two")), "invalid digit"),
             (with(input, json!({"payloads": [{"externalId": "a"}]})), "payloads of event 1 have been decoded"),
             (with(input, json!([{"externalId": "a"}])), "payloads of event 1 have been decoded"),
         ];
