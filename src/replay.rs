@@ -133,7 +133,11 @@ mod tests {
         let path = folder.path().join("a.json");
         for (text, expected) in [
             (r#"{"events": []}"#, "0 events"),
-            (r#"{"events": [{"eventId": "1"}, {"eventId": "2"}]}"#, "does not begin with WorkflowExecutionStarted"),
+            (
+                r#"{"events": [{"eventId": "1", "eventType": "EVENT_TYPE_WORKFLOW_TASK_SCHEDULED"},
+                               {"eventId": "2", "eventType": "EVENT_TYPE_WORKFLOW_TASK_STARTED"}]}"#,
+                "does not begin with WorkflowExecutionStarted",
+            ),
             ("{", "temporal workflow show"),
         ] {
             std::fs::write(&path, text).expect("written");
