@@ -238,20 +238,15 @@ impl World {
         Process::start(&[&["worker", "--admin", "127.0.0.1:0"], flags].concat(), &environment)
     }
 
-    /// Runs a command against this system; gives its exit code, and what it wrote to standard output.
+    /// Runs a command against this system; gives its exit code, and what it wrote to standard output and to stderr.
     ///
     /// # Errors
     /// When the program is not built.
-    pub async fn command(&self, args: &[&str]) -> Result<(Option<i32>, String)> {
+    pub async fn command(&self, args: &[&str]) -> Result<(Option<i32>, String, String)> {
         let environment = self.system.environment().iter().cloned();
-        let output = tokio::process::Command::new(program()?)
-            .args(args)
-            .envs(environment)
-            .stdin(Stdio::null())
-            .stderr(Stdio::inherit())
-            .output()
-            .await?;
-        Ok((output.status.code(), String::from_utf8(output.stdout)?))
+        let mut command = tokio::process::Command::new(program()?);
+        let output = command.args(args).envs(environment).stdin(Stdio::null()).output().await?;
+        Ok((output.status.code(), String::from_utf8(output.stdout)?, String::from_utf8(output.stderr)?))
     }
 
     /// Stops all parts.

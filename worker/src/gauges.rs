@@ -25,7 +25,7 @@ pub(crate) struct Gauges {
 
 impl Gauges {
     pub(crate) fn register(registry: &Registry) -> anyhow::Result<Self> {
-        let open = Opts::new("remit_payouts_open", "Payouts that go on, by stage. As the server's list has it.");
+        let open = Opts::new("remit_payouts_open", "Payouts that go on, by the stage that is searched for.");
         let gauges = Self {
             open: IntGaugeVec::new(open, &["stage"])?,
             with_problems: IntGauge::new(
