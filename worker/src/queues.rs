@@ -1,7 +1,7 @@
 //! The two task queues, and what is registered on each.
 
 use remit_activities::Activities;
-use remit_workflows::{Payout, names};
+use remit_workflows::{Payout, PayoutRetry, names};
 use temporalio_common::worker::WorkerDeploymentOptions;
 use temporalio_sdk::{
     WorkerOptions,
@@ -64,6 +64,7 @@ impl Queue {
                 .max_cached_workflows(tuning.max_cached_workflows)
                 .sticky_queue_schedule_to_start_timeout(tuning.sticky_timeout)
                 .register_workflow::<Payout>()?
+                .register_workflow::<PayoutRetry>()?
                 .build(),
             Self::Provider => {
                 options.max_task_queue_activities_per_second(f64::from(tuning.provider_calls_per_second)).build()
@@ -74,7 +75,7 @@ impl Queue {
 
 #[cfg(test)]
 mod tests {
-    use remit_activities::{PollCadence, Settings};
+    use remit_activities::{PollCadence, Settings, TimeLimits};
     use remit_records::Records;
 
     use super::*;
@@ -84,7 +85,8 @@ mod tests {
             serde_json::from_str(include_str!("../../dfns/fixtures/dfns-signing-vectors.json")).expect("JSON");
         let key = vectors["vectors"][0]["private_key_pkcs8_pem"].as_str().expect("a key");
         let dfns = remit_dfns::Settings::new("http://127.0.0.1:1", "token".into(), "cr-1", key.into());
-        let settings = Settings { dfns, user_id: "us-1".into(), cadence: PollCadence::default() };
+        let settings =
+            Settings { dfns, user_id: "us-1".into(), cadence: PollCadence::default(), time: TimeLimits::default() };
         let records = Records::open(&format!("sqlite://{}", folder.join("records.db").display())).await.expect("opens");
         Activities::new(settings, records, &prometheus::Registry::new()).expect("usable")
     }
