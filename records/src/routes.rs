@@ -6,7 +6,7 @@
 
 use sqlx::{AnyConnection, Row};
 
-use crate::inbox::{StoredEvent, columns, decode};
+use crate::event::{StoredEvent, columns, decode};
 use crate::objects::{self, Mapped, ObjectKind};
 use crate::{Error, Records};
 
