@@ -1,6 +1,7 @@
 //! The `remit` program: one file per sub-command, thin. The rules are in the crates beside it.
 
 pub mod demo;
+pub mod deployment;
 pub mod dev;
 pub mod doctor;
 pub mod exit;

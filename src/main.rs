@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use remit::{
-    demo, dev, doctor,
+    demo, deployment, dev, doctor,
     exit::{Exit, Failure, Outcome},
     logging::{self, Voice},
     out, payout, relay, sandbox,
@@ -30,6 +30,7 @@ In production, beside Temporal and Postgres:
   remit worker                  runs payouts
   remit relay                   takes webhooks
   remit doctor                  says what is missing, and what to do about it
+  remit deployment              says which builds still have payouts to finish
 
 Settings come from flags, then the environment (REMIT_…, DFNS_…, and Temporal's own TEMPORAL_…), then remit.toml;
 remit.example.toml shows them all. RUST_LOG says how much is logged.
@@ -47,6 +48,9 @@ enum Command {
     Payout(payout::Command),
     /// Check settings, Temporal, Dfns and the records, and say what to do
     Doctor(doctor::Args),
+    /// Builds that payouts are pinned to: which is current, which are still needed
+    #[command(subcommand)]
+    Deployment(deployment::Command),
     /// Run payouts
     Worker(worker::Args),
     /// Take webhooks from Dfns
@@ -59,7 +63,7 @@ impl Command {
     fn voice(&self) -> Voice {
         match self {
             Self::Worker(_) | Self::Relay(_) | Self::Sandbox(_) => Voice::Role,
-            Self::Dev(_) | Self::Demo(_) | Self::Payout(_) | Self::Doctor(_) => Voice::Person,
+            Self::Dev(_) | Self::Demo(_) | Self::Payout(_) | Self::Doctor(_) | Self::Deployment(_) => Voice::Person,
         }
     }
 }
@@ -93,6 +97,7 @@ async fn run(command: Command, settings: &Settings) -> Outcome {
         Command::Demo(args) => demo::run(args).await,
         Command::Payout(command) => payout::run(command, settings).await,
         Command::Doctor(args) => doctor::run(args, settings).await,
+        Command::Deployment(command) => deployment::run(command, settings).await,
         Command::Worker(args) => worker::run(args, settings).await,
         Command::Relay(args) => relay::run(args, settings).await,
         Command::Sandbox(args) => sandbox::run(args).await,

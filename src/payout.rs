@@ -8,6 +8,7 @@ mod show;
 mod start;
 mod watch;
 
+pub(crate) use list::rfc3339;
 pub(crate) use watch::Story;
 
 use crate::{exit::Outcome, settings::Settings};

@@ -8,7 +8,7 @@ mod values;
 
 pub use dfns::{DfnsAccess, DfnsSettings};
 pub(crate) use values::others_can_read;
-pub use values::{Corridors, Period, PlainHttpSetting, Secret};
+pub use values::{BuildId, Corridors, DeploymentName, Period, PlainHttpSetting, Secret};
 
 use std::{
     fmt,
@@ -91,6 +91,19 @@ section! {
         /// Default 15, which leaves room in Dfns's 1000 requests a minute, as most calls are one request and the
         /// signed ones three.
         provider_calls_per_second: u32 = "REMIT_PROVIDER_CALLS_PER_SECOND",
+        /// `REMIT_WORKER_SHARDS`: how many workers of this process take decisions, each on a thread of its own. Default:
+        /// one for each core, at most 4.
+        shards: usize = "REMIT_WORKER_SHARDS",
+        /// `REMIT_WORKER_CACHED_PAYOUTS`: payouts kept in memory between two tasks, divided among the shards. Default
+        /// 1000; more than about 1000 in a shard cost more than they save.
+        cached_payouts: usize = "REMIT_WORKER_CACHED_PAYOUTS",
+        /// `REMIT_DEPLOYMENT`: name of the worker deployment that this worker's build is a version of. A payout is then
+        /// finished by the build that began it, and new ones go to the version that is current. Default: none, and any
+        /// build takes any payout.
+        deployment: DeploymentName = "REMIT_DEPLOYMENT",
+        /// `REMIT_BUILD_ID`: which build this is. Default: what the build was given under the same name, else its
+        /// version number. With a deployment it must change with every build.
+        build_id: BuildId = "REMIT_BUILD_ID",
     }
 }
 

@@ -12,6 +12,7 @@ use remit_activities::{PollCadence, TimeLimits};
 use remit_client::{PayoutClient, Target};
 use remit_dfns::{CreateWebhook, Dfns, EventKind};
 use remit_records::Records;
+use remit_worker::{Promotion, Tuning};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -88,7 +89,7 @@ impl Default for Options {
             seed: 1,
             organisation: json!({}),
             cadence: PollCadence::default(),
-            provider_calls_per_second: worker::calls_per_second(None),
+            provider_calls_per_second: Tuning::default().provider_calls_per_second,
             worker: Begin::Now,
             relay: Begin::Now,
             progress: |line| out::note(line),
@@ -240,7 +241,9 @@ impl System {
             time: TimeLimits::default(),
             records_url: self.places.records_url.clone(),
             temporal: target(self.server.address(), "worker")?,
-            provider_calls_per_second: self.provider_calls_per_second,
+            tuning: Tuning { provider_calls_per_second: self.provider_calls_per_second, ..Tuning::default() },
+            build: worker::this_build(),
+            promotion: Promotion::ByHand,
             admin: sandbox::listen(self.places.worker_admin, "the worker's health and metrics").await?,
         };
         let mut part = Part::start("the worker", |stop| worker::serve(plan, stop));

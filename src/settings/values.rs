@@ -70,6 +70,50 @@ impl<'de> Deserialize<'de> for Corridors {
     }
 }
 
+/// Declares a word that stands in names on Temporal's server.
+macro_rules! word {
+    ($(#[$doc:meta])* $name:ident: at most $most:literal of letters, digits and $signs:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub struct $name(String);
+
+        impl $name {
+            /// The word.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = &'static str;
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                let fits = |c: char| c.is_ascii_alphanumeric() || $signs.contains(c);
+                if (1..=$most).contains(&text.len()) && text.chars().all(fits) {
+                    Ok(Self(text.to_owned()))
+                } else {
+                    Err(concat!("expected 1 to ", $most, " letters, digits and any of ", $signs))
+                }
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = String::deserialize(deserializer)?;
+                text.parse().map_err(|expected| D::Error::custom(format!("{text:?} is not understood: {expected}")))
+            }
+        }
+    };
+}
+
+word! {
+    /// Name of a worker deployment. The server joins it with the build id by a sign that neither may hold.
+    DeploymentName: at most 64 of letters, digits and "_-"
+}
+word! {
+    /// Id of a build.
+    BuildId: at most 128 of letters, digits and "._+-"
+}
+
 /// A text that does not print.
 #[derive(Clone)]
 pub struct Secret(SecretString);

@@ -6,6 +6,7 @@
 mod bad_input;
 mod commands;
 mod crashes;
+mod deploys;
 mod endings;
 mod guards;
 mod main_path;

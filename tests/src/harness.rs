@@ -227,6 +227,33 @@ impl World {
         Process::start(&["worker", "--admin", "127.0.0.1:0"], self.system.environment())
     }
 
+    /// The same as a build of a worker deployment, as if it were another program.
+    ///
+    /// # Errors
+    /// When the program is not built.
+    pub fn worker_of_build(&self, deployment: &str, build: &str, flags: &[&str]) -> Result<Process> {
+        let named = [("REMIT_DEPLOYMENT", deployment), ("REMIT_BUILD_ID", build)];
+        let mut environment = self.system.environment().to_vec();
+        environment.extend(named.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        Process::start(&[&["worker", "--admin", "127.0.0.1:0"], flags].concat(), &environment)
+    }
+
+    /// Runs a command against this system; gives its exit code, and what it wrote to standard output.
+    ///
+    /// # Errors
+    /// When the program is not built.
+    pub async fn command(&self, args: &[&str]) -> Result<(Option<i32>, String)> {
+        let environment = self.system.environment().iter().cloned();
+        let output = tokio::process::Command::new(program()?)
+            .args(args)
+            .envs(environment)
+            .stdin(Stdio::null())
+            .stderr(Stdio::inherit())
+            .output()
+            .await?;
+        Ok((output.status.code(), String::from_utf8(output.stdout)?))
+    }
+
     /// Stops all parts.
     ///
     /// # Errors
@@ -334,6 +361,11 @@ impl Process {
     pub fn output(args: &[&str]) -> Result<(bool, String)> {
         let output = Command::new(program()?).args(args).stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
         Ok((output.status.success(), String::from_utf8(output.stdout)?))
+    }
+
+    /// Its number in the operating system, which is part of how a worker names itself to Temporal.
+    pub fn id(&self) -> u32 {
+        self.0.id()
     }
 
     /// SIGKILL: no goodbye.

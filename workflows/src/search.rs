@@ -1,6 +1,8 @@
 //! Search attributes: few, typed, nothing about people. In clear on the server, always.
 
-use remit_domain::{PayoutRequest, Stage};
+use std::collections::BTreeSet;
+
+use remit_domain::{PayoutRequest, Stage, TRANSITIONS};
 use temporalio_common::{SearchAttributeUpdate, search_attributes::SearchAttributeKey};
 
 use crate::names;
@@ -41,4 +43,9 @@ pub fn at_start(request: &PayoutRequest) -> Vec<SearchAttributeUpdate> {
         all.push(PROGRAM.value_set(program.as_str().to_owned()));
     }
     all
+}
+
+/// Where a payout that goes on can be: every stage that another one follows.
+pub fn open_stages() -> BTreeSet<Stage> {
+    TRANSITIONS.iter().map(|(from, _, _)| *from).collect()
 }
