@@ -15,4 +15,5 @@ pub mod table;
 pub mod temporal;
 pub mod temporal_server;
 pub mod time;
+pub mod webhook;
 pub mod worker;

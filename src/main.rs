@@ -9,7 +9,7 @@ use remit::{
     logging::{self, Voice},
     out, payout, relay, sandbox,
     settings::{Flags, Settings},
-    worker,
+    webhook, worker,
 };
 
 /// Durable payouts: stablecoin to bank account, exactly once, on Temporal and Dfns
@@ -46,6 +46,9 @@ enum Command {
     /// Start payouts and see how they go
     #[command(subcommand)]
     Payout(payout::Command),
+    /// The webhook at Dfns and its secret; what arrived and what did not
+    #[command(subcommand)]
+    Webhook(webhook::Command),
     /// Check settings, Temporal, Dfns and the records, and say what to do
     Doctor(doctor::Args),
     /// Builds that payouts are pinned to: which is current, which are still needed
@@ -63,7 +66,12 @@ impl Command {
     fn voice(&self) -> Voice {
         match self {
             Self::Worker(_) | Self::Relay(_) | Self::Sandbox(_) => Voice::Role,
-            Self::Dev(_) | Self::Demo(_) | Self::Payout(_) | Self::Doctor(_) | Self::Deployment(_) => Voice::Person,
+            Self::Dev(_)
+            | Self::Demo(_)
+            | Self::Payout(_)
+            | Self::Webhook(_)
+            | Self::Doctor(_)
+            | Self::Deployment(_) => Voice::Person,
         }
     }
 }
@@ -96,6 +104,7 @@ async fn run(command: Command, settings: &Settings) -> Outcome {
         Command::Dev(args) => dev::run(args, settings).await,
         Command::Demo(args) => demo::run(args).await,
         Command::Payout(command) => payout::run(command, settings).await,
+        Command::Webhook(command) => webhook::run(command, settings).await,
         Command::Doctor(args) => doctor::run(args, settings).await,
         Command::Deployment(command) => deployment::run(command, settings).await,
         Command::Worker(args) => worker::run(args, settings).await,

@@ -12,6 +12,7 @@
 //! as a value. An [`Error`] means there was no answer.
 
 mod attempts;
+mod due;
 mod error;
 mod event;
 mod gate;

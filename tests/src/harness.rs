@@ -368,6 +368,17 @@ impl Process {
         self.0.id()
     }
 
+    /// Runs a command with these settings to its end; gives its exit code, and what it wrote to standard output.
+    ///
+    /// # Errors
+    /// When the program is not built or writes no text.
+    pub fn run(args: &[&str], environment: &[(String, String)]) -> Result<(Option<i32>, String)> {
+        let mut command = Command::new(program()?);
+        command.args(args).envs(environment.iter().cloned()).stdin(Stdio::null()).stderr(Stdio::inherit());
+        let output = command.output()?;
+        Ok((output.status.code(), String::from_utf8(output.stdout)?))
+    }
+
     /// SIGKILL: no goodbye.
     ///
     /// # Errors
