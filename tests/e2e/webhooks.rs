@@ -11,10 +11,7 @@ use remit_records::ObjectKind;
 use serde_json::Value;
 use temporalio_common::protos::temporal::api::enums::v1::EventType;
 
-use crate::{
-    endings::{anyone, policy},
-    harness::{Process, World, instructions_after, payer, quick, until},
-};
+use crate::harness::{Process, World, anyone, instructions_after, payer, policy, quick, until};
 
 const READY: &str = "payout.action.required";
 const PENDING: &str = "policy.approval.pending";
