@@ -9,6 +9,7 @@ pub mod logging;
 pub mod out;
 pub mod payout;
 pub mod relay;
+pub mod replay;
 pub mod sandbox;
 pub mod settings;
 pub mod table;

@@ -7,7 +7,7 @@ use remit::{
     demo, deployment, dev, doctor,
     exit::{Exit, Failure, Outcome},
     logging::{self, Voice},
-    out, payout, relay, sandbox,
+    out, payout, relay, replay, sandbox,
     settings::{Flags, Settings},
     webhook, worker,
 };
@@ -31,6 +31,7 @@ In production, beside Temporal and Postgres:
   remit relay                   takes webhooks
   remit doctor                  says what is missing, and what to do about it
   remit deployment              says which builds still have payouts to finish
+  remit replay                  says whether payouts that are open can go on with a new build
 
 Settings come from flags, then the environment (REMIT_…, DFNS_…, and Temporal's own TEMPORAL_…), then remit.toml;
 remit.example.toml shows them all. RUST_LOG says how much is logged.
@@ -58,6 +59,8 @@ enum Command {
     Worker(worker::Args),
     /// Take webhooks from Dfns
     Relay(relay::Args),
+    /// Replay recorded histories against this build, before a deploy
+    Replay(replay::Args),
     /// The fake Dfns alone
     Sandbox(sandbox::Args),
 }
@@ -71,7 +74,8 @@ impl Command {
             | Self::Payout(_)
             | Self::Webhook(_)
             | Self::Doctor(_)
-            | Self::Deployment(_) => Voice::Person,
+            | Self::Deployment(_)
+            | Self::Replay(_) => Voice::Person,
         }
     }
 }
@@ -109,6 +113,7 @@ async fn run(command: Command, settings: &Settings) -> Outcome {
         Command::Deployment(command) => deployment::run(command, settings).await,
         Command::Worker(args) => worker::run(args, settings).await,
         Command::Relay(args) => relay::run(args, settings).await,
+        Command::Replay(args) => replay::run(args).await,
         Command::Sandbox(args) => sandbox::run(args).await,
     }
 }
