@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sqlx::Row;
 
-use crate::inbox::{StoredEvent, columns, decode};
+use crate::event::{StoredEvent, columns, decode};
 use crate::page::{Cursor, Page, page};
 use crate::store::microseconds;
 use crate::{Error, Records, Route};

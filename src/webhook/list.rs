@@ -90,14 +90,14 @@ async fn events(records: &Records, args: &Args, key: Option<&str>) -> Result<Vec
     let mut all = vec![];
     let mut place = None;
     while all.len() < args.limit {
-        let page = records.events(&EventFilter {
+        let filter = EventFilter {
             delivered: args.undelivered.then_some(false),
             kind: args.kind.as_deref(),
             key,
             before: place.as_ref(),
             limit: u32::try_from((args.limit - all.len()).min(MOST_TO_A_PAGE))?,
-        });
-        let page = page.await?;
+        };
+        let page = records.events(&filter).await?;
         all.extend(page.items);
         match page.next {
             Some(next) => place = Some(next),

@@ -18,7 +18,15 @@ const PENDING: &str = "policy.approval.pending";
 const RESOLVED: &str = "policy.approval.resolved";
 const FOUND_BY_NUDGE: &str = "remit_action_required_found_total{by=\"nudge\"}";
 
-impl World {
+/// What these tests ask of a world besides.
+trait Webhooks {
+    async fn webhook(&self, args: &[&str]) -> Result<(Option<i32>, String)>;
+    async fn rows(&self, args: &[&str]) -> Result<Vec<Value>>;
+    async fn stands(&self, kind: &str, standing: &str) -> Result<Value>;
+    async fn relay_metric(&self, line: &str) -> Result<Option<String>>;
+}
+
+impl Webhooks for World {
     /// `remit webhook …` with the settings of this system: exit code and answer.
     async fn webhook(&self, args: &[&str]) -> Result<(Option<i32>, String)> {
         let args: Vec<String> = ["webhook"].iter().chain(args).map(|arg| (*arg).to_owned()).collect();

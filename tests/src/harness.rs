@@ -160,8 +160,9 @@ impl World {
     /// # Errors
     /// When there is no such run.
     pub async fn history(&self, id: &str) -> Result<Vec<HistoryEvent>> {
-        let request = self.request(id, "1")?;
-        let handle = self.handle(&request.key().workflow_id());
+        // Of its newest attempt.
+        let described = self.system.client().describe(id).await?;
+        let handle = self.handle(&described.run.workflow_id);
         Ok(handle.fetch_history(Default::default()).into_events().await?)
     }
 

@@ -4,21 +4,22 @@ use std::{collections::HashMap, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use remit::dev::{APPROVER, Options};
-use remit_client::{How, Status};
+use remit_client::{Action as Decide, Answer, How, Resolve, Retried, Status, Verdict, Whereabouts};
 use remit_dfns::{Action, ApprovalStatus, DecisionValue, ListApprovals, PayoutAction};
 use remit_domain::{Ending, Progress, Stage};
 use remit_workflows::names;
 use serde_json::{Value, json};
 use sqlx::{Connection, Executor, SqliteConnection};
 use temporalio_client::{
-    UntypedSignal, UntypedWorkflow, WorkflowSignalOptions, WorkflowStartOptions, WorkflowTerminateOptions,
+    UntypedSignal, UntypedWorkflow, WorkflowCancelOptions, WorkflowSignalOptions, WorkflowStartOptions,
+    WorkflowTerminateOptions,
 };
 use temporalio_common::{
     data_converters::RawValue,
     protos::temporal::api::{common::v1::Payload, enums::v1::EventType},
 };
 
-use crate::{World, anyone, instructions_after, payer, policy, quick, until};
+use crate::{World, anyone, give_up, instructions_after, order, payer, policy, quick, until};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -143,13 +144,133 @@ pub(super) async fn held(world: &World, id: &str, value: DecisionValue, ending: 
     ended(world, id, ending).await
 }
 
-pub(super) async fn held_too_long(world: &World, id: &str) -> Result<()> {
+/// Four hours pass while nobody decides; then somebody does, and the transfer comes to its end.
+pub(super) async fn held_too_long(world: &World, id: &str, value: DecisionValue) -> Result<()> {
     policy(world, Action::request_approval(vec![anyone()], None)).await?;
     world.start(id, USUAL).await?;
     let is_held = |status: &Status| status.read.as_ref().is_some_and(|read| read.progress == Progress::Held);
     world.status_when(id, "the hold", |status| status.waits_for.is_some() && is_held(status)).await?;
     world.advance(id, 5 * HOUR).await?;
-    ended(world, id, Ending::NeedsPerson).await
+    let expired = |status: &Status| status.read.as_ref().is_some_and(|read| read.progress == Progress::Expired);
+    world.status_when(id, "the expiry", |status| status.waits_for.is_some() && expired(status)).await?;
+    let approver = world.system.dfns(APPROVER)?;
+    let pending = ListApprovals { status: Some(ApprovalStatus::Pending), ..ListApprovals::default() };
+    let approval = approver.approvals(&pending).await?.items.into_iter().next().context("no approval")?;
+    approver.decide_approval(&approval.id, value, Some("late")).await?;
+    world.advance(id, 3 * HOUR).await?;
+    ended(world, id, Ending::Expired).await
+}
+
+/// Waits for its deposit address, for an hour or until it is pushed.
+async fn waiting(world: &World, id: &str) -> Result<()> {
+    world.start(id, "1000000099").await?;
+    let waits = |status: &Status| status.stage == Stage::AwaitingInstructions && status.waits_for.is_some();
+    world.status_when(id, "the wait", waits).await?;
+    Ok(())
+}
+
+fn taken(answer: &Answer) -> Result<()> {
+    ensure!(answer.answer == Verdict::Accepted, "{answer:?}");
+    Ok(())
+}
+
+pub(super) async fn called_off(world: &World, id: &str) -> Result<()> {
+    waiting(world, id).await?;
+    taken(&world.system.client().cancel(id, &order("recorded")).await?)?;
+    ended(world, id, Ending::Canceled).await
+}
+
+pub(super) async fn called_off_in_temporal(world: &World, id: &str) -> Result<()> {
+    waiting(world, id).await?;
+    let options = WorkflowCancelOptions::builder().reason("recorded").build();
+    world.handle(&format!("payout-{id}")).cancel(options).await?;
+    ended(world, id, Ending::Canceled).await
+}
+
+/// Held back until it is ready, then `and_then`.
+pub(super) async fn held_back(world: &World, id: &str, released: bool) -> Result<()> {
+    waiting(world, id).await?;
+    let client = world.system.client();
+    taken(&client.hold(id, &order("recorded")).await?)?;
+    world.instruct(id).await?;
+    world.status_when(id, "the hold", |status| status.stage == Stage::OnHold).await?;
+    if released {
+        taken(&client.release(id, &order("recorded")).await?)?;
+        return ended(world, id, Ending::Completed).await;
+    }
+    taken(&client.cancel(id, &order("recorded")).await?)?;
+    ended(world, id, Ending::Canceled).await
+}
+
+pub(super) async fn held_back_too_long(world: &World, id: &str) -> Result<()> {
+    waiting(world, id).await?;
+    taken(&world.system.client().hold(id, &order("recorded")).await?)?;
+    world.instruct(id).await?;
+    world.status_when(id, "the hold", |status| status.stage == Stage::OnHold).await?;
+    world.advance(id, 26 * HOUR).await?;
+    ended(world, id, Ending::Expired).await
+}
+
+/// In doubt because of this fault; read again, then decided so.
+pub(super) async fn resolved(world: &World, id: &str, fault: Value, resolve: Resolve, ending: Ending) -> Result<()> {
+    world.fault(fault).await?;
+    world.start(id, USUAL).await?;
+    world.in_doubt(id).await?;
+    let client = world.system.client();
+    let again = Resolve { order: order("recorded"), action: Decide::ReadAgain };
+    taken(&client.resolve(id, &again).await?)?;
+    world.no_faults().await?;
+    taken(&client.resolve(id, &resolve).await?)?;
+    ended(world, id, ending).await
+}
+
+pub(super) async fn in_doubt_too_long(world: &World, id: &str) -> Result<()> {
+    world.fault(json!({"kind": "addressChangesAtConfirm", "times": 1_000})).await?;
+    world.start(id, USUAL).await?;
+    world.in_doubt(id).await?;
+    world.advance(id, 26 * HOUR).await?;
+    ended(world, id, Ending::Expired).await
+}
+
+pub(super) async fn written_off(world: &World, id: &str) -> Result<()> {
+    world.start(id, "1000000097").await?;
+    world.total_is(id, "confirmsAccepted", 1).await?;
+    world.status_when(id, "the settling", |status| status.stage == Stage::Settling).await?;
+    world.advance(id, 31 * DAY).await?;
+    world.in_doubt(id).await?;
+    taken(&world.system.client().resolve(id, &give_up(Whereabouts::WrittenOff)).await?)?;
+    ended(world, id, Ending::Failed).await
+}
+
+/// With limits on the quote.
+pub(super) async fn guarded(world: &World, id: &str, guards: Value, ending: Ending) -> Result<()> {
+    let mut json = serde_json::to_value(world.request(id, USUAL)?)?;
+    json["guards"] = guards;
+    world.system.client().start_json(&json).await?;
+    ended(world, id, ending).await
+}
+
+/// The first quote keeps the limits, the fresh one does not.
+pub(super) async fn guarded_at_confirm(world: &World, id: &str) -> Result<()> {
+    let mut json = serde_json::to_value(world.request(id, "1000000099")?)?;
+    json["guards"] = json!({"receivesAtLeast": "1"});
+    world.system.client().start_json(&json).await?;
+    world.status_when(id, "the wait", |status| status.waits_for.is_some()).await?;
+    world.fault(json!({"kind": "quoteWithoutOffers", "times": 1})).await?;
+    world.instruct(id).await?;
+    ended(world, id, Ending::Canceled).await
+}
+
+/// The first attempt is called off; the history is that of the second.
+pub(super) async fn second_attempt(world: &World, id: &str) -> Result<()> {
+    called_off(world, id).await?;
+    let retried = world.system.client().retry(id, &order("recorded")).await?;
+    ensure!(matches!(retried, Retried::Started(_)), "{retried:?}");
+    world.status_when(id, "the wait", |s| s.request.attempt.number() == 2 && s.waits_for.is_some()).await?;
+    world.instruct(&format!("{id}-retry-1")).await?;
+    let outcome = world.outcome(id).await?;
+    ensure!(outcome.ending == Ending::Completed, "{outcome:#?}");
+    Ok(())
 }
 
 pub(super) async fn rejected_by_policy(world: &World, id: &str) -> Result<()> {

@@ -1,6 +1,7 @@
 //! The scenarios: each end, and each branch on the way to one.
 
 use remit::dev::{Begin, Options};
+use remit_client::Whereabouts;
 use remit_dfns::DecisionValue;
 use remit_domain::Ending;
 use serde_json::json;
@@ -9,7 +10,7 @@ use super::{
     Scenario,
     courses::{self, USUAL, ends, ends_despite, quickly},
 };
-use crate::instructions_after;
+use crate::{give_up, go_on, instructions_after};
 
 /// All of them.
 pub const SCENARIOS: &[Scenario] = &[
@@ -110,28 +111,112 @@ pub const SCENARIOS: &[Scenario] = &[
         drive: |world, id| Box::pin(courses::rejected_by_policy(world, id)),
     },
     Scenario {
-        name: "needs-person-held-too-long",
-        why: "nobody decides over the held transfer within four hours",
+        name: "expired-while-held-then-arrived",
+        why: "nobody decides over the held transfer within four hours, and then it is approved all the same",
         system: Options::default,
-        drive: |world, id| Box::pin(courses::held_too_long(world, id)),
+        drive: |world, id| Box::pin(courses::held_too_long(world, id, DecisionValue::Approved)),
     },
     Scenario {
-        name: "needs-person-address-changed",
-        why: "the deposit address changes between our check and Confirm",
+        name: "expired-while-held-then-denied",
+        why: "nobody decides over the held transfer within four hours, and then it is denied",
+        system: Options::default,
+        drive: |world, id| Box::pin(courses::held_too_long(world, id, DecisionValue::Denied)),
+    },
+    Scenario {
+        name: "canceled-while-waiting",
+        why: "an operator calls it off while it waits for its deposit address",
+        system: quickly,
+        drive: |world, id| Box::pin(courses::called_off(world, id)),
+    },
+    Scenario {
+        name: "canceled-in-temporal",
+        why: "Temporal's own cancel request, which means the same",
+        system: quickly,
+        drive: |world, id| Box::pin(courses::called_off_in_temporal(world, id)),
+    },
+    Scenario {
+        name: "canceled-while-held-back",
+        why: "an operator holds it back, then calls it off: the provider cancels it too",
+        system: quickly,
+        drive: |world, id| Box::pin(courses::held_back(world, id, false)),
+    },
+    Scenario {
+        name: "completed-after-release",
+        why: "an operator holds it back, then lets it go on",
+        system: quickly,
+        drive: |world, id| Box::pin(courses::held_back(world, id, true)),
+    },
+    Scenario {
+        name: "expired-while-held-back",
+        why: "an operator holds it back and nobody releases it",
+        system: quickly,
+        drive: |world, id| Box::pin(courses::held_back_too_long(world, id)),
+    },
+    Scenario {
+        name: "completed-after-doubt",
+        why: "the deposit address changes between our check and Confirm; a person reads again and lets it go on",
         system: quickly,
         drive: |world, id| {
-            let changes = json!({"kind": "addressChangesAtConfirm", "times": 100});
-            Box::pin(ends_despite(world, id, changes, Ending::NeedsPerson))
+            let changes = json!({"kind": "addressChangesAtConfirm", "times": 1_000});
+            Box::pin(courses::resolved(world, id, changes, go_on(), Ending::Completed))
         },
     },
     Scenario {
-        name: "needs-person-confirm-refused",
-        why: "the provider refuses Confirm and goes on waiting for it",
+        name: "canceled-given-up",
+        why: "the deposit address changes between our check and Confirm; a person gives it up, nothing was sent",
+        system: quickly,
+        drive: |world, id| {
+            let changes = json!({"kind": "addressChangesAtConfirm", "times": 1_000});
+            Box::pin(courses::resolved(world, id, changes, give_up(Whereabouts::NotSent), Ending::Canceled))
+        },
+    },
+    Scenario {
+        name: "completed-after-confirm-refused",
+        why: "the provider refuses Confirm and goes on waiting for it; a person lets it be tried again",
         system: quickly,
         drive: |world, id| {
             let refuses = json!({"kind": "status", "status": 400, "on": "POST /payouts/*/action", "times": 100});
-            Box::pin(ends_despite(world, id, refuses, Ending::NeedsPerson))
+            Box::pin(courses::resolved(world, id, refuses, go_on(), Ending::Completed))
         },
+    },
+    Scenario {
+        name: "expired-in-doubt",
+        why: "in doubt before Confirm, and nobody decides: the gate closes when the time to confirm is over",
+        system: quickly,
+        drive: |world, id| Box::pin(courses::in_doubt_too_long(world, id)),
+    },
+    Scenario {
+        name: "failed-written-off",
+        why: "broadcast and never confirmed: attention after four hours and five days, a person after thirty",
+        system: Options::default,
+        drive: |world, id| Box::pin(courses::written_off(world, id)),
+    },
+    Scenario {
+        name: "canceled-by-guard-at-start",
+        why: "the quote does not keep the request's limits: nothing is created",
+        system: quickly,
+        drive: |world, id| Box::pin(courses::guarded(world, id, json!({"feesAtMostBps": 1}), Ending::Canceled)),
+    },
+    Scenario {
+        name: "canceled-by-guard-at-confirm",
+        why: "the fresh quote just before Confirm does not keep the request's limits",
+        system: quickly,
+        drive: |world, id| Box::pin(courses::guarded_at_confirm(world, id)),
+    },
+    Scenario {
+        name: "completed-with-guards",
+        why: "limits that both quotes keep",
+        system: quickly,
+        drive: |world, id| {
+            let guards = json!({"feesAtMostBps": 500, "quoteAtMostSeconds": 600, "onBreach": "ask"});
+            Box::pin(courses::guarded(world, id, guards, Ending::Completed))
+        },
+    },
+    Scenario {
+        name: "completed-after-retry",
+        why: "the second attempt at a payout whose first was called off",
+        system: quickly,
+        drive: |world, id| Box::pin(courses::second_attempt(world, id)),
     },
     Scenario {
         name: "failed-quote-refused",
