@@ -14,7 +14,7 @@ pub use organisation::{APPROVER, Organisation, PAYER, User, Wallet, WalletAsset,
 pub use running::Running;
 pub use system::{Begin, Options, System};
 
-pub(crate) use organisation::shell_quoted;
+pub(crate) use organisation::{shell_quoted, write_private};
 
 use crate::{
     exit::{Exit, Failure, Outcome, stop_on_signal},

@@ -170,7 +170,8 @@ fn webhook_secret(settings: &Settings) -> Vec<Finding> {
         Err(SettingsError::Missing(_)) => Finding::warn(
             CHECK,
             "not set: a relay cannot run, and payouts are found by polling alone",
-            "set DFNS_WEBHOOK_SECRET to the secret that Dfns showed when the webhook was made",
+            "set DFNS_WEBHOOK_SECRET_FILE to the file that `remit webhook subscribe` writes, or DFNS_WEBHOOK_SECRET to \
+             the secret that Dfns showed when the webhook was made",
         ),
         Err(error) => unusable(CHECK, &error),
     }]

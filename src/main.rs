@@ -7,9 +7,9 @@ use remit::{
     demo, deployment, dev, doctor,
     exit::{Exit, Failure, Outcome},
     logging::{self, Voice},
-    out, payout, relay, sandbox,
+    out, payout, relay, replay, sandbox,
     settings::{Flags, Settings},
-    worker,
+    webhook, worker,
 };
 
 /// Durable payouts: stablecoin to bank account, exactly once, on Temporal and Dfns
@@ -31,6 +31,7 @@ In production, beside Temporal and Postgres:
   remit relay                   takes webhooks
   remit doctor                  says what is missing, and what to do about it
   remit deployment              says which builds still have payouts to finish
+  remit replay                  says whether payouts that are open can go on with a new build
 
 Settings come from flags, then the environment (REMIT_…, DFNS_…, and Temporal's own TEMPORAL_…), then remit.toml;
 remit.example.toml shows them all. RUST_LOG says how much is logged.
@@ -46,6 +47,9 @@ enum Command {
     /// Start payouts and see how they go
     #[command(subcommand)]
     Payout(payout::Command),
+    /// The webhook at Dfns and its secret; what arrived and what did not
+    #[command(subcommand)]
+    Webhook(webhook::Command),
     /// Check settings, Temporal, Dfns and the records, and say what to do
     Doctor(doctor::Args),
     /// Builds that payouts are pinned to: which is current, which are still needed
@@ -55,6 +59,8 @@ enum Command {
     Worker(worker::Args),
     /// Take webhooks from Dfns
     Relay(relay::Args),
+    /// Replay recorded histories against this build, before a deploy
+    Replay(replay::Args),
     /// The fake Dfns alone
     Sandbox(sandbox::Args),
 }
@@ -63,7 +69,13 @@ impl Command {
     fn voice(&self) -> Voice {
         match self {
             Self::Worker(_) | Self::Relay(_) | Self::Sandbox(_) => Voice::Role,
-            Self::Dev(_) | Self::Demo(_) | Self::Payout(_) | Self::Doctor(_) | Self::Deployment(_) => Voice::Person,
+            Self::Dev(_)
+            | Self::Demo(_)
+            | Self::Payout(_)
+            | Self::Webhook(_)
+            | Self::Doctor(_)
+            | Self::Deployment(_)
+            | Self::Replay(_) => Voice::Person,
         }
     }
 }
@@ -96,10 +108,12 @@ async fn run(command: Command, settings: &Settings) -> Outcome {
         Command::Dev(args) => dev::run(args, settings).await,
         Command::Demo(args) => demo::run(args).await,
         Command::Payout(command) => payout::run(command, settings).await,
+        Command::Webhook(command) => webhook::run(command, settings).await,
         Command::Doctor(args) => doctor::run(args, settings).await,
         Command::Deployment(command) => deployment::run(command, settings).await,
         Command::Worker(args) => worker::run(args, settings).await,
         Command::Relay(args) => relay::run(args, settings).await,
+        Command::Replay(args) => replay::run(args).await,
         Command::Sandbox(args) => sandbox::run(args).await,
     }
 }

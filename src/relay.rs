@@ -1,17 +1,19 @@
-//! `remit relay`: webhook in, verified, signal out.
+//! `remit relay`: webhook in, verified, kept, signal out.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
 use remit_client::{Patience, PayoutClient, connect};
-use secrecy::SecretString;
+use remit_dfns::Dfns;
+use remit_relay::{Secrets, Upkeep};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     exit::{Exit, Failure, Outcome, stop_on_signal},
     sandbox::listen,
-    settings::Settings,
+    settings::{Settings, SettingsError},
     temporal::{identity, options},
+    worker,
 };
 
 /// Flags of `remit relay`.
@@ -20,9 +22,13 @@ use crate::{
   remit relay
   remit relay --listen 0.0.0.0:8080 --admin 127.0.0.1:9465
 
-Webhooks arrive at POST /webhooks/dfns; put TLS in front of it, and subscribe that address in Dfns.
-Needs DFNS_WEBHOOK_SECRET or DFNS_WEBHOOK_SECRET_FILE, and Temporal (TEMPORAL_ADDRESS, …).
-Stops on Ctrl-C and SIGTERM, after what is under way. Exit codes: 0 stopped · 2 settings · 1 anything else.")]
+Webhooks arrive at POST /webhooks/dfns; put TLS in front of it, and subscribe that address: `remit webhook subscribe`.
+Needs DFNS_WEBHOOK_SECRET_FILE or DFNS_WEBHOOK_SECRET, Temporal (TEMPORAL_ADDRESS, …) and the records
+(REMIT_RECORDS_URL). The file with the secrets is read again whenever it changes.
+With Dfns's own settings too (DFNS_TOKEN_FILE, DFNS_CREDENTIAL_ID, DFNS_PRIVATE_KEY_FILE, DFNS_USER_ID) it looks at the
+start and every hour for what Dfns could not deliver, at the subscriptions of REMIT_RELAY_PUBLIC_URL.
+Run as many as you like. Stops on Ctrl-C and SIGTERM, after what is under way.
+Exit codes: 0 stopped · 2 settings · 1 anything else.")]
 pub struct Args {
     /// Where webhooks arrive [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS:PORT")]
@@ -34,7 +40,11 @@ pub struct Args {
 
 /// What a relay is made of.
 pub(crate) struct Plan {
-    pub(crate) secrets: Vec<SecretString>,
+    pub(crate) secrets: Secrets,
+    pub(crate) records_url: String,
+    pub(crate) dfns: Option<Dfns>,
+    pub(crate) public_url: Option<String>,
+    pub(crate) upkeep: Upkeep,
     pub(crate) client: PayoutClient,
     pub(crate) listener: TcpListener,
     pub(crate) admin: TcpListener,
@@ -43,10 +53,12 @@ pub(crate) struct Plan {
 /// Serves until it is asked to stop.
 ///
 /// # Errors
-/// Missing settings; a port that is taken; Temporal that stays away.
+/// Missing settings; a port that is taken; records or Temporal that stay away.
 pub async fn run(args: Args, settings: &Settings) -> Outcome {
     let stop = stop_on_signal()?;
-    let secrets = settings.dfns.webhook_secrets().map_err(Failure::usage)?;
+    let secrets = settings.dfns.webhook_secrets_for_a_relay().map_err(Failure::usage)?;
+    let records_url = settings.records_url().map_err(Failure::usage)?;
+    let dfns = gap_reader(settings)?;
     let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let address = args.listen.or(settings.relay.listen).unwrap_or(local(8080));
     let admin = args.admin.or(settings.relay.admin).unwrap_or(local(9465));
@@ -57,18 +69,57 @@ pub async fn run(args: Args, settings: &Settings) -> Outcome {
         temporal = connecting => temporal?,
         () = stop.cancelled() => return Ok(Exit::Done),
     };
-    serve(Plan { secrets, client: PayoutClient::new(temporal), listener, admin }, stop).await?;
+    let plan = Plan {
+        secrets,
+        records_url,
+        dfns,
+        public_url: settings.relay.public_url.clone(),
+        upkeep: settings.upkeep(),
+        client: PayoutClient::new(temporal),
+        listener,
+        admin,
+    };
+    serve(plan, stop).await?;
     Ok(Exit::Done)
 }
 
+/// Whoever reads what Dfns could not deliver; nobody when no setting says how to reach Dfns. Half of the settings are
+/// a mistake.
+fn gap_reader(settings: &Settings) -> Result<Option<Dfns>, Failure> {
+    match settings.dfns.access() {
+        Ok(access) => Ok(Some(Dfns::new(access.settings).map_err(Failure::usage)?)),
+        Err(SettingsError::Missing(missing)) if missing.len() == WHOLE_ACCESS => {
+            tracing::warn!(
+                "No settings for Dfns: what it cannot deliver is not looked for, and found by polling alone. {}",
+                "Set DFNS_TOKEN_FILE, DFNS_CREDENTIAL_ID, DFNS_PRIVATE_KEY_FILE and DFNS_USER_ID to change that"
+            );
+            Ok(None)
+        }
+        Err(error) => Err(Failure::usage(error)),
+    }
+}
+
+/// How many settings [`crate::settings::DfnsSettings::access`] needs.
+const WHOLE_ACCESS: usize = 4;
+
 /// Runs a relay.
 pub(crate) async fn serve(plan: Plan, stop: CancellationToken) -> anyhow::Result<()> {
-    let Plan { secrets, client, listener, admin } = plan;
+    let Plan { secrets, records_url, dfns, public_url, upkeep, client, listener, admin } = plan;
+    let records = tokio::select! {
+        records = worker::open(&records_url) => records?,
+        () = stop.cancelled() => return Ok(()),
+    };
     let config = remit_relay::Config {
         secrets,
         payouts: client,
+        records: records.clone(),
+        dfns,
+        public_url,
         registry: prometheus::Registry::new(),
         limits: remit_relay::Limits::default(),
+        upkeep,
     };
-    remit_relay::serve(config, listener, admin, stop).await
+    let served = remit_relay::serve(config, listener, admin, stop).await;
+    records.close().await;
+    served
 }

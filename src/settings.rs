@@ -114,6 +114,17 @@ section! {
         listen: SocketAddr = "REMIT_RELAY_LISTEN",
         /// `REMIT_RELAY_ADMIN`: address of health and metrics. Default `127.0.0.1:9465`.
         admin: SocketAddr = "REMIT_RELAY_ADMIN",
+        /// `REMIT_RELAY_PUBLIC_URL`: the address that Dfns delivers to, as it is subscribed. Failed deliveries are
+        /// looked for at its subscriptions alone. Default: at all of the organisation.
+        public_url: String = "REMIT_RELAY_PUBLIC_URL",
+        /// `REMIT_RELAY_GAPS`: how often failed deliveries are looked for at Dfns, beside the start, a duration such
+        /// as "1h". Default 1 h.
+        gaps: Period = "REMIT_RELAY_GAPS",
+        /// `REMIT_RELAY_KEEP_DELIVERED`: how long delivered events are kept, a duration such as "168h". Default 168 h.
+        keep_delivered: Period = "REMIT_RELAY_KEEP_DELIVERED",
+        /// `REMIT_RELAY_KEEP_UNMATCHED`: how long events without a payout are kept, a duration such as "744h". Default
+        /// 744 h, which is 31 days.
+        keep_unmatched: Period = "REMIT_RELAY_KEEP_UNMATCHED",
     }
 }
 
@@ -291,6 +302,18 @@ impl Settings {
     /// Whether a worker could reach Dfns with them.
     pub fn is_complete_for_a_worker(&self) -> bool {
         self.dfns.access().is_ok()
+    }
+
+    /// What the relay does by itself.
+    pub fn upkeep(&self) -> remit_relay::Upkeep {
+        let usual = remit_relay::Upkeep::default();
+        let said = |period: Option<Period>, usual| period.map_or(usual, Period::duration);
+        remit_relay::Upkeep {
+            gaps: said(self.relay.gaps, usual.gaps),
+            keep_delivered: said(self.relay.keep_delivered, usual.keep_delivered),
+            keep_unmatched: said(self.relay.keep_unmatched, usual.keep_unmatched),
+            ..usual
+        }
     }
 
     /// How often to poll.

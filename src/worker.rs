@@ -140,7 +140,7 @@ pub(crate) async fn serve(plan: Plan, stop: CancellationToken) -> Result<()> {
 }
 
 /// Opens the records; a database that starts at the same time as we do is waited for.
-async fn open(url: &str) -> Result<Records> {
+pub(crate) async fn open(url: &str) -> Result<Records> {
     let deadline = Instant::now() + RECORDS_WITHIN;
     loop {
         match Records::open(url).await {

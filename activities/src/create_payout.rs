@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use remit_dfns::{Error, Refusal, Stage};
-use remit_records::{Noted, ObjectKind};
+use remit_records::Noted;
 use remit_workflows::contract::{CreatePayout, Creation};
 
 use crate::{Activities, NoAnswer, read_payout::read, translate};
@@ -42,7 +42,7 @@ pub(crate) async fn create_payout(all: &Activities, input: CreatePayout) -> Resu
         Noted::Now | Noted::Already => {
             tracing::info!(payout.key = key, payout.id = %view.payout, "Created payout {key} at Dfns as {}", view.payout);
             // Events that came before this answer, and did not know whose they were: what they tell of is read now.
-            let waiting = all.records.waiting_events(ObjectKind::Payout, &view.payout).await?;
+            let waiting = all.records.waiting_for_key(key).await?;
             if waiting.is_empty() {
                 return Ok(Creation::Exists { view });
             }

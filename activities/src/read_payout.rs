@@ -70,7 +70,7 @@ async fn note_transfer(all: &Activities, input: &ReadPayout, view: &PayoutView) 
             return Ok(false);
         }
     }
-    let waiting = all.records.waiting_events(ObjectKind::Transfer, transfer).await?;
+    let waiting = all.records.waiting_for_key(key).await?;
     for event in &waiting {
         all.records.mark_delivered(&event.what, key).await?;
     }

@@ -19,10 +19,12 @@ pub(crate) fn workflows_of(id: &str) -> Result<Vec<String>, ReadError> {
 /// The workflow of the attempt after this one, if there may be one.
 pub(crate) fn attempt_after(workflow_id: &str) -> Option<String> {
     let number = |text: &str| text.parse::<u32>().ok().filter(|_| text.len() <= 2);
-    match workflow_id.rsplit_once("-retry-").and_then(|(base, n)| Some((base, number(n)?))) {
-        Some((base, n)) if n + 1 < Attempt::MOST => Some(format!("{base}-retry-{}", n + 1)),
+    // The prefix ends in a dash itself: the key of the id "retry-1" is no attempt.
+    let key = workflow_id.strip_prefix("payout-")?;
+    match key.rsplit_once("-retry-").and_then(|(base, n)| Some((base, number(n)?))) {
+        Some((base, n)) if n + 1 < Attempt::MOST => Some(format!("payout-{base}-retry-{}", n + 1)),
         Some(_) => None,
-        None => Some(format!("{workflow_id}-retry-1")),
+        None => Some(format!("payout-{key}-retry-1")),
     }
 }
 
@@ -70,6 +72,7 @@ mod tests {
         assert_eq!(attempt_after("payout-a").as_deref(), Some("payout-a-retry-1"));
         assert_eq!(attempt_after("payout-a-retry-9").as_deref(), Some("payout-a-retry-10"));
         assert_eq!(attempt_after("payout-a-retry-99"), None);
+        assert_eq!(attempt_after("payout-retry-1").as_deref(), Some("payout-retry-1-retry-1"));
         // No attempt of ours: an id that only contains the word.
         assert_eq!(attempt_after("payout-my-retry-list").as_deref(), Some("payout-my-retry-list-retry-1"));
     }

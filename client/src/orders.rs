@@ -20,6 +20,9 @@ use crate::{PayoutClient, ReadError, StartError, Started, Unavailable, errors::N
 /// An order is answered as soon as the records are; longer than this means that no worker is there.
 const ANSWER_WITHIN: std::time::Duration = std::time::Duration::from_secs(20);
 
+/// Reading the provider may take some tries; its workflow gives up after five minutes by itself.
+const PROVEN_WITHIN: std::time::Duration = std::time::Duration::from_secs(320);
+
 /// Why an order was not answered.
 #[derive(Debug, thiserror::Error)]
 pub enum OrderError {
@@ -160,7 +163,10 @@ impl PayoutClient {
             .start_workflow(PayoutRetry::run, input, options)
             .await
             .map_err(|error| Unavailable::new(attempt.clone(), error.to_string()))?;
-        let opening = match run.get_result(Default::default()).await.map_err(no_result) {
+        let Ok(result) = tokio::time::timeout(PROVEN_WITHIN, run.get_result(Default::default())).await else {
+            return Err(RetryError::NotProven { why: "no worker has answered; is one running?".into() });
+        };
+        let opening = match result.map_err(no_result) {
             Ok(opening) => opening,
             Err(NoResult::Ended(failure)) => {
                 return Err(match failure {

@@ -18,6 +18,7 @@ use serde_json::Value;
 use crate::payouts::Payout;
 use crate::transfers::Transfer;
 use crate::webhooks::{EventKind, EventWire, WebhookEvent};
+use crate::wire;
 
 /// The header that carries the signature: `sha256=` and 64 lower-case hex digits.
 pub const SIGNATURE_HEADER: &str = "x-dfns-webhook-signature";
@@ -157,6 +158,21 @@ impl Webhook<Verified> {
         self.state.event.data.get()
     }
 
+    /// The event as one JSON text, for one that came without bytes of its own. Holds no field about its delivery.
+    pub fn to_json(&self) -> Vec<u8> {
+        #[derive(serde::Serialize)]
+        struct Event<'a> {
+            id: &'a str,
+            kind: &'a EventKind,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            date: Option<Timestamp>,
+            data: &'a serde_json::value::RawValue,
+        }
+        let Verified { event, .. } = &self.state;
+        let event = Event { id: &event.id, kind: &event.kind, date: event.date, data: &event.data };
+        wire::to_bytes(&event).to_vec()
+    }
+
     /// The payout of `payout.action.required`; `None` when there is none or it cannot be read.
     pub fn payout(&self) -> Option<Payout> {
         #[derive(serde::Deserialize)]
@@ -181,13 +197,15 @@ impl Webhook<Verified> {
         self.text(&["/payout/id"])
     }
 
-    /// Id of the transfer this is about, also from inside an approval or a policy evaluation.
+    /// Id of the transfer this is about, also from inside an approval or a policy evaluation, or where an activity
+    /// is only named and its id is that of a transfer.
     pub fn transfer_id(&self) -> Option<&str> {
-        self.text(&[
+        let inside = self.text(&[
             "/transferRequest/id",
             "/approval/activity/transferRequest/id",
             "/policyEvaluation/activity/transferRequest/id",
-        ])
+        ]);
+        inside.or_else(|| self.activity_id().filter(|id| id.starts_with("xfr-")))
     }
 
     /// Id of the approval this is about. `policy.approval.resolved` has three official shapes; any

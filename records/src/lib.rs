@@ -12,7 +12,9 @@
 //! as a value. An [`Error`] means there was no answer.
 
 mod attempts;
+mod due;
 mod error;
+mod event;
 mod gate;
 mod inbox;
 mod list;
@@ -27,8 +29,9 @@ mod store;
 
 pub use attempts::OpenedAttempt;
 pub use error::Error;
+pub use event::{NewEvent, StoredEvent};
 pub use gate::{CloseAnswer, Gate, GateAnswer, GateState};
-pub use inbox::{EventFilter, NewEvent, Stored, StoredEvent};
+pub use inbox::{EventFilter, Stored};
 pub use list::{PayoutFilter, PayoutSummary};
 pub use objects::{Mapped, ObjectKind};
 pub use page::{Cursor, Page};

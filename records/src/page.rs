@@ -6,7 +6,7 @@ use std::str::FromStr;
 use sqlx::any::AnyRow;
 use sqlx::{AnyPool, AssertSqlSafe};
 
-use crate::Error;
+use crate::{Error, StoredEvent};
 
 /// One page of a list, newest first.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +23,13 @@ pub struct Page<T> {
 pub struct Cursor {
     pub(crate) at: i64,
     pub(crate) id: String,
+}
+
+impl Cursor {
+    /// The place after this event, in a list of events.
+    pub fn after(event: &StoredEvent) -> Self {
+        Self { at: event.received_at.as_microsecond(), id: event.what.clone() }
+    }
 }
 
 impl fmt::Display for Cursor {

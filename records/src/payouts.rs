@@ -93,13 +93,15 @@ impl Records {
             }
             program.map_or(Ok(()), |program| usable("program", program, 255))?;
             let mut tx = self.begin().await?;
+            // `ON CONFLICT` names no index: Postgres raises a conflict in any other than the one that is named, and
+            // two claims at once may meet in either.
             let made = match is_later_attempt(key) {
                 true => 0,
                 false => sqlx::query(
                     "INSERT INTO payouts (payout_key, base_key, attempt, external_id, digest, claimed_at, request, \
                      wallet, asset, amount, program) \
                      VALUES ($1, $1, 1, $2, $3, (SELECT now_us FROM clock), $4, $5, $6, $7, $8) \
-                     ON CONFLICT (payout_key) DO NOTHING",
+                     ON CONFLICT DO NOTHING",
                 )
                 .bind(key)
                 .bind(external_id)
@@ -205,8 +207,8 @@ impl Records {
         .await
     }
 
-    /// Writes the outcome, once, with the word of its field `ending`, and closes a gate that is still open. Answers what is on record: this outcome,
-    /// or the one that was there before it.
+    /// Writes the outcome, once, with the word of its field `ending`, and closes a gate that is still open. Answers
+    /// what is on record: this outcome, or the one that was there before it.
     ///
     /// # Errors
     /// `Broken`: the key is not claimed. `Unavailable`: no answer.

@@ -6,7 +6,7 @@
 
 use sqlx::{AnyConnection, Row};
 
-use crate::inbox::{StoredEvent, columns, decode};
+use crate::event::{StoredEvent, columns, decode};
 use crate::objects::{self, Mapped, ObjectKind};
 use crate::{Error, Records};
 
@@ -136,7 +136,7 @@ impl Records {
     }
 
     /// None: there is no such event.
-    async fn route(&self, what: &str) -> Result<Option<Route>, Error> {
+    pub(crate) async fn route(&self, what: &str) -> Result<Option<Route>, Error> {
         for _ in 0..ROUNDS {
             let mut tx = self.begin().await?;
             let Some(seen) = see(&mut tx, what).await? else { return Ok(None) };

@@ -1,43 +1,64 @@
-//! Webhook in, verified, signal out.
+//! Webhook in, verified, kept, signal out.
 //!
 //! A delivery is believed to come from the provider when its signature says so, and even then only to say *whom* to
-//! nudge: the payout reads for itself what is so. It is answered with 200 only when Temporal has the nudge or never
-//! will want it; anything else makes the provider deliver again (Dfns docs, "Webhooks": five attempts in 24 hours).
-//! Polling stands behind all of it, so the relay holds no state.
+//! nudge: the payout reads for itself what is so. Each event is kept in the records' inbox first and looked up after,
+//! so that no order of events and of what is known about a payout loses one. A delivery is answered with 200 once
+//! the event is kept or signalled, and with 503 when neither was possible, so that the provider delivers again (Dfns
+//! docs, "Webhooks": five attempts in 24 hours). What the provider could not deliver is read from it (`gaps.rs`).
+//! Polling stands behind all of it.
 
 mod admin;
+mod answer;
 mod connections;
+mod deliverer;
+mod event;
+mod gaps;
+mod inbox;
 mod metrics;
+mod secrets;
 mod sink;
 mod webhook;
 
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use prometheus::Registry;
 use remit_client::PayoutClient;
-use secrecy::{ExposeSecret, SecretString};
+use remit_dfns::Dfns;
+use remit_records::Records;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+pub use event::{Concern, KINDS};
+pub use gaps::{Gap, Have, gaps, subscriptions};
+pub use inbox::{Handed, Inbox};
+pub use secrets::Secrets;
 pub use sink::Nudge;
 
 /// What the relay needs. `N` is where nudges go: Temporal, through [`PayoutClient`].
 pub struct Config<N = PayoutClient> {
-    /// Secrets of the subscriptions (`whs-…`), each as the text it is. Several while one is rotated.
-    pub secrets: Vec<SecretString>,
+    /// Secrets of the subscriptions.
+    pub secrets: Secrets,
     /// Where nudges go.
     pub payouts: N,
+    /// Where events are kept.
+    pub records: Records,
+    /// For reading what the provider could not deliver; without it nobody does.
+    pub dfns: Option<Dfns>,
+    /// The address that the provider delivers to: only subscriptions with this one are ours. Without it all are.
+    pub public_url: Option<String>,
     /// Where metrics are registered; served at `/metrics` of the admin port.
     pub registry: Registry,
     /// What a client may take of us.
     pub limits: Limits,
+    /// What the relay does by itself.
+    pub upkeep: Upkeep,
 }
 
 /// What a client may take of us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Largest body, in bytes. Default 1 MiB; a payout is about 1 KiB.
+    /// Largest body, in bytes. Default 1 MiB, which is what the records keep; a payout is about 1 KiB.
     pub body_bytes: usize,
     /// Connections at a time; more of them wait. Default 256.
     pub connections: usize,
@@ -45,8 +66,8 @@ pub struct Limits {
     pub head: Duration,
     /// For a whole request, from its head to our answer. Default 8 s: the provider gives up after "a few seconds".
     pub request: Duration,
-    /// For Temporal to take a nudge. Default 2 s, after which the provider is asked to deliver again.
-    pub temporal: Duration,
+    /// For the records and Temporal to take an event, from its verification to our answer. Default 2 s.
+    pub event: Duration,
     /// For requests under way when the relay stops. Default 10 s.
     pub drain: Duration,
 }
@@ -58,14 +79,42 @@ impl Default for Limits {
             connections: 256,
             head: Duration::from_secs(10),
             request: Duration::from_secs(8),
-            temporal: Duration::from_secs(2),
+            event: EVENT_WITHIN,
             drain: Duration::from_secs(10),
         }
     }
 }
 
+/// How long the records and Temporal may take over one event.
+pub const EVENT_WITHIN: Duration = Duration::from_secs(2);
+
+/// What the relay does by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Upkeep {
+    /// How often events that were kept and not delivered are looked for. Default 3 s.
+    pub again: Duration,
+    /// How often failed deliveries are looked for at the provider, beside the start. Default 1 h.
+    pub gaps: Duration,
+    /// How long delivered events are kept. Default 7 days.
+    pub keep_delivered: Duration,
+    /// How long events without a payout are kept, those with two payouts too. Default 31 days, as the provider does.
+    pub keep_unmatched: Duration,
+}
+
+impl Default for Upkeep {
+    fn default() -> Self {
+        const DAY: Duration = Duration::from_secs(24 * 3600);
+        Self {
+            again: Duration::from_secs(3),
+            gaps: Duration::from_secs(3600),
+            keep_delivered: 7 * DAY,
+            keep_unmatched: 31 * DAY,
+        }
+    }
+}
+
 /// Serves webhooks at `POST /webhooks/dfns` of `listener`, and `/livez`, `/readyz` and `/metrics` of `admin`, until
-/// `stop`; then finishes what is under way.
+/// `stop`; then finishes what is under way. Meanwhile hands on what was left over and fills gaps.
 ///
 /// # Errors
 /// When there is no secret to verify with, or the metrics cannot be registered.
@@ -75,18 +124,18 @@ pub async fn serve<N: Nudge>(
     admin: TcpListener,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    let Config { secrets, payouts, registry, limits } = config;
-    ensure!(
-        !secrets.is_empty() && secrets.iter().all(|secret| !secret.expose_secret().is_empty()),
-        "no webhook secret: without one every delivery would be refused; set DFNS_WEBHOOK_SECRET to what \
-         `remit webhook subscribe` printed"
-    );
+    let Config { secrets, payouts, records, dfns, public_url, registry, limits, upkeep } = config;
+    let secrets = secrets::Keyring::new(secrets)?;
     let metrics = metrics::Metrics::new(&registry).context("the relay's metrics cannot be registered")?;
-    let webhooks = webhook::Webhooks { secrets, payouts: payouts.clone(), metrics, limits };
+    let inbox = Inbox::new(records.clone(), payouts.clone(), limits.event);
+    let deliverer =
+        deliverer::Deliverer { inbox: inbox.clone(), metrics: metrics.clone(), upkeep, min_age: limits.event };
+    let filler = gaps::Filler { inbox: inbox.clone(), dfns, public_url, metrics: metrics.clone(), every: upkeep.gaps };
+    let webhooks = webhook::Webhooks { secrets, inbox, metrics, limits };
     tracing::info!(address = ?listener.local_addr().ok(), "The relay takes webhooks");
 
-    let operators = connections::Server { listener: admin, router: admin::router(payouts, registry), limits };
+    let operators = connections::Server { listener: admin, router: admin::router(payouts, records, registry), limits };
     let providers = connections::Server { listener, router: webhook::router(webhooks), limits };
-    tokio::join!(providers.serve(&stop), operators.serve(&stop));
+    tokio::join!(providers.serve(&stop), operators.serve(&stop), deliverer.run(&stop), filler.run(&stop));
     Ok(())
 }

@@ -10,8 +10,9 @@ use std::{
 use anyhow::{Context, Error, Result, anyhow};
 use remit_activities::{PollCadence, TimeLimits};
 use remit_client::{PayoutClient, Target};
-use remit_dfns::{CreateWebhook, Dfns, EventKind};
+use remit_dfns::{CreateWebhook, Dfns};
 use remit_records::Records;
+use remit_relay::{Secrets, Upkeep};
 use remit_worker::{Promotion, Tuning};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
@@ -20,7 +21,7 @@ use temporalio_client::{Client, ClientOptions, Connection, ConnectionOptions, Ur
 use tokio::{net::TcpListener, time::Instant};
 
 use super::{
-    organisation::{Organisation, PAYER, http, write_env},
+    organisation::{Organisation, PAYER, http, write_env, write_private},
     part::{self, Part},
 };
 use crate::{
@@ -125,6 +126,7 @@ struct Places {
     relay_admin: SocketAddr,
     worker_admin: SocketAddr,
     records_url: String,
+    webhook_secrets: PathBuf,
 }
 
 /// Where files are.
@@ -189,19 +191,20 @@ impl System {
             relay_admin: relay_admin.local_addr()?,
             worker_admin: worker_admin.local_addr()?,
             records_url,
+            webhook_secrets: folder.path().join("webhook.secrets"),
         };
         drop((relay, relay_admin, worker_admin));
 
         let subscription = CreateWebhook {
-            url: format!("http://{}/webhooks/dfns", places.relay),
-            events: vec![EventKind::All],
+            url: public_url(&places),
+            events: remit_relay::KINDS.to_vec(),
             status: None,
             description: Some("the relay of remit dev".to_owned()),
         };
         let subscription = organisation.dfns(PAYER)?.create_webhook(&subscription).await?;
         let records = Records::open(&places.records_url).await?;
-        let environment =
-            environment(&folder, &organisation, &subscription.secret, &places, server.address(), &options)?;
+        write_private(&places.webhook_secrets, &format!("{}\n", subscription.secret.expose_secret()))?;
+        let environment = environment(&folder, &organisation, &places, server.address(), &options)?;
         let mut system = Self {
             worker: None,
             relay: None,
@@ -269,7 +272,11 @@ impl System {
             return Ok(());
         }
         let plan = relay::Plan {
-            secrets: vec![self.webhook_secret.clone()],
+            secrets: Secrets::File(self.places.webhook_secrets.clone()),
+            records_url: self.places.records_url.clone(),
+            dfns: Some(self.organisation.dfns(PAYER)?),
+            public_url: Some(self.webhook_url()),
+            upkeep: Upkeep::default(),
             client: PayoutClient::new(connected(target(self.server.address(), "relay")?).await?),
             listener: sandbox::listen(self.places.relay, "the relay").await?,
             admin: sandbox::listen(self.places.relay_admin, "the relay's health and metrics").await?,
@@ -362,6 +369,16 @@ impl System {
         format!("http://{}", self.places.relay)
     }
 
+    /// Where the relay takes webhooks, as it is subscribed.
+    pub fn webhook_url(&self) -> String {
+        public_url(&self.places)
+    }
+
+    /// The file with the secrets that the relay accepts.
+    pub fn webhook_secrets_file(&self) -> &Path {
+        &self.places.webhook_secrets
+    }
+
     /// The relay's health and metrics.
     pub fn relay_admin_url(&self) -> String {
         format!("http://{}", self.places.relay_admin)
@@ -395,7 +412,7 @@ impl System {
         self.organisation.dfns(user)
     }
 
-    /// The secret of the webhook subscription.
+    /// The secret of the webhook subscription that the system began with.
     pub fn webhook_secret(&self) -> &SecretString {
         &self.webhook_secret
     }
@@ -415,14 +432,14 @@ impl System {
 fn environment(
     folder: &Folder,
     organisation: &Organisation,
-    webhook_secret: &SecretString,
     places: &Places,
     temporal_address: &str,
     options: &Options,
 ) -> Result<Vec<(String, String)>> {
     let mut all = organisation.environment(&folder.path().join("payer.key.pem"))?;
     let ours = [
-        ("DFNS_WEBHOOK_SECRET", webhook_secret.expose_secret().to_owned()),
+        ("DFNS_WEBHOOK_SECRET_FILE", places.webhook_secrets.to_string_lossy().into_owned()),
+        ("REMIT_RELAY_PUBLIC_URL", public_url(places)),
         ("TEMPORAL_ADDRESS", temporal_address.to_owned()),
         ("TEMPORAL_NAMESPACE", NAMESPACE.to_owned()),
         ("REMIT_RECORDS_URL", places.records_url.clone()),
@@ -466,6 +483,10 @@ async fn connected(target: Target) -> Result<Client> {
             Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
         }
     }
+}
+
+fn public_url(places: &Places) -> String {
+    format!("http://{}/webhooks/dfns", places.relay)
 }
 
 fn loopback(port: u16) -> SocketAddr {

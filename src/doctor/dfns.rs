@@ -143,7 +143,8 @@ fn signing(answer: Result<(), Error>) -> Finding {
 
 async fn webhook(dfns: &Dfns) -> Finding {
     const CHECK: &str = "webhook";
-    let todo = "subscribe the relay's address in Dfns; until then payouts are found by polling alone";
+    let todo =
+        "subscribe the relay's address (`remit webhook subscribe`); until then payouts are found by polling alone";
     match dfns.webhooks(&PageQuery::default()).await {
         Ok(page) => {
             let wanted = |kind: &EventKind| matches!(kind, EventKind::All | EventKind::PayoutActionRequired);

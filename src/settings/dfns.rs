@@ -3,6 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use remit_dfns::PlainHttp;
+use remit_relay::Secrets;
 use secrecy::SecretString;
 
 use super::{Env, Missing, PlainHttpSetting, Secret, SettingsError, section, values::value_or_file};
@@ -34,7 +35,8 @@ section! {
         /// `DFNS_WEBHOOK_SECRET`: secret of the webhook subscription; several, while one is being replaced, with
         /// commas between them.
         webhook_secret: Secret = "DFNS_WEBHOOK_SECRET",
-        /// `DFNS_WEBHOOK_SECRET_FILE`: file that holds the secrets, one a line.
+        /// `DFNS_WEBHOOK_SECRET_FILE`: file that holds the secrets, one a line; `remit webhook` writes it, and a relay
+        /// reads it again whenever it changes.
         webhook_secret_file: PathBuf = "DFNS_WEBHOOK_SECRET_FILE",
     }
 }
@@ -114,15 +116,21 @@ impl DfnsSettings {
     /// When there is none, or the file cannot be read.
     pub fn webhook_secrets(&self) -> Result<Vec<SecretString>, SettingsError> {
         let text = value_or_file(&self.webhook_secret, "DFNS_WEBHOOK_SECRET", &self.webhook_secret_file)?;
-        let separator = if self.webhook_secret_file.is_some() { '\n' } else { ',' };
-        let secrets: Vec<SecretString> = text
-            .iter()
-            .flat_map(|text| text.expose().split(separator))
-            .map(str::trim)
-            .filter(|secret| !secret.is_empty())
-            .map(|secret| SecretString::from(secret.to_owned()))
-            .collect();
+        let text = text.as_ref().map_or("", Secret::expose);
+        let secrets = match &self.webhook_secret_file {
+            Some(_) => Secrets::parse(text),
+            None => Secrets::parse(&text.replace(',', "\n")),
+        };
         if secrets.is_empty() { Err(SettingsError::Missing(vec![WEBHOOK_SECRET])) } else { Ok(secrets) }
+    }
+
+    /// The same for a relay, which reads their file again when it changes.
+    ///
+    /// # Errors
+    /// As [`DfnsSettings::webhook_secrets`].
+    pub fn webhook_secrets_for_a_relay(&self) -> Result<Secrets, SettingsError> {
+        let now = self.webhook_secrets()?;
+        Ok(self.webhook_secret_file.clone().map_or(Secrets::Given(now), Secrets::File))
     }
 
     /// The environment over the file. A secret may stand in either of two settings: the environment's choice of one

@@ -14,5 +14,6 @@ mod operators;
 mod retries;
 mod starts;
 mod unknown_outcomes;
+mod webhooks;
 
 use remit_tests as harness;

@@ -160,8 +160,9 @@ impl World {
     /// # Errors
     /// When there is no such run.
     pub async fn history(&self, id: &str) -> Result<Vec<HistoryEvent>> {
-        let request = self.request(id, "1")?;
-        let handle = self.handle(&request.key().workflow_id());
+        // Of its newest attempt.
+        let described = self.system.client().describe(id).await?;
+        let handle = self.handle(&described.run.workflow_id);
         Ok(handle.fetch_history(Default::default()).into_events().await?)
     }
 
@@ -361,6 +362,17 @@ impl Process {
     /// Its number in the operating system, which is part of how a worker names itself to Temporal.
     pub fn id(&self) -> u32 {
         self.0.id()
+    }
+
+    /// Runs a command with these settings to its end; gives its exit code, and what it wrote to standard output.
+    ///
+    /// # Errors
+    /// When the program is not built or writes no text.
+    pub fn run(args: &[&str], environment: &[(String, String)]) -> Result<(Option<i32>, String)> {
+        let mut command = Command::new(program()?);
+        command.args(args).envs(environment.iter().cloned()).stdin(Stdio::null()).stderr(Stdio::inherit());
+        let output = command.output()?;
+        Ok((output.status.code(), String::from_utf8(output.stdout)?))
     }
 
     /// SIGKILL: no goodbye.

@@ -1,5 +1,6 @@
 //! What whole-system tests share, and those who drive a whole system for another purpose.
 
 mod harness;
+pub mod recorded;
 
 pub use harness::{Process, World, anyone, give_up, go_on, instructions_after, order, payer, policy, quick, until};

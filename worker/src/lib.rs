@@ -6,8 +6,10 @@
 mod admin;
 pub mod deployment;
 mod gauges;
+pub mod history;
 mod phase;
 mod queues;
+pub mod replay;
 mod sdk_metrics;
 mod search_attributes;
 mod shard_meter;

@@ -3,13 +3,21 @@
 use std::fmt;
 
 use remit_activities::Activities;
-use remit_workflows::{Payout, names};
+use remit_workflows::names;
 use temporalio_sdk::{
     WorkerOptions,
     runtime::worker_tuner::{FixedSizeSlotSupplier as Slots, TunerHolder},
 };
 
 use crate::{Build, Tuning};
+
+/// Registers the workflows of this build: those that a worker runs are those that a replay checks.
+macro_rules! register_workflows {
+    ($options:expr) => {
+        $options.register_workflow::<remit_workflows::Payout>()?.register_workflow::<remit_workflows::PayoutRetry>()?
+    };
+}
+pub(crate) use register_workflows;
 
 /// A task queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,10 +92,9 @@ impl Queue {
             .graceful_shutdown_period(tuning.graceful_shutdown)
             .register_activities(activities);
         Ok(match self {
-            Self::Decisions => options
+            Self::Decisions => register_workflows!(options)
                 .max_cached_workflows(tuning.share(tuning.max_cached_workflows))
                 .sticky_queue_schedule_to_start_timeout(tuning.sticky_timeout)
-                .register_workflow::<Payout>()?
                 .build(),
             Self::Provider => {
                 options.max_task_queue_activities_per_second(f64::from(tuning.provider_calls_per_second)).build()

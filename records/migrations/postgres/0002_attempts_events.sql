@@ -91,6 +91,8 @@ CREATE TABLE provider_events (
 );
 CREATE INDEX provider_events_newest ON provider_events (received_at, what);
 CREATE INDEX provider_events_newest_undelivered ON provider_events (received_at, what) WHERE delivered_at IS NULL;
+CREATE INDEX provider_events_due ON provider_events (received_at, what)
+    WHERE payout_key IS NOT NULL AND delivered_at IS NULL;
 CREATE INDEX provider_events_by_delivery ON provider_events (delivered_at);
 CREATE INDEX provider_events_by_kind ON provider_events (kind, received_at, what);
 CREATE INDEX provider_events_of_payout ON provider_events (payout_key, received_at, what);

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use futures::future::join_all;
-use remit_records::{Claim, GateAnswer, PayoutRow, Records};
+use remit_records::{Claim, GateAnswer, ObjectKind, PayoutRow, Records};
 use serde_json::json;
 use sqlx::{Executor, Row};
 
-use crate::support::{self, Store, assert_about, assert_broken, chain, claim, close};
+use crate::support::{self, Store, assert_about, assert_broken, chain, claim, close, event};
 
 /// Drops calls at many different points, as a worker does that is told to stop.
 pub async fn a_call_given_up_half_way_leaves_nothing_half(store: &Store) {
@@ -45,7 +45,12 @@ pub async fn rows_cannot_be_deleted_or_rewritten_even_by_hand(store: &Store) {
     records.keep_create_body("inv-1", "d1", b"{}").await.unwrap();
     records.note_payout("inv-1", "po-1").await.unwrap();
     records.close_gate("inv-1", "canceled").await.unwrap();
-    records.finish("inv-1", &json!("canceled")).await.unwrap();
+    records.finish("inv-1", &json!({"ending": "canceled"})).await.unwrap();
+    records.claim(&claim("inv-2", "d2", "inv-2")).await.unwrap();
+    let objects = [(ObjectKind::Payout, "po-1"), (ObjectKind::Transfer, "tx-1")];
+    records.store_event(&event("w-1", &objects)).await.unwrap();
+    records.route_event("w-1").await.unwrap();
+    let kept = records.event("w-1").await.unwrap().expect("kept");
     let before = without_ages(records.payout("inv-1").await.unwrap());
 
     let mut by_hand = store.plain_connection().await;
@@ -60,11 +65,30 @@ pub async fn rows_cannot_be_deleted_or_rewritten_even_by_hand(store: &Store) {
         "UPDATE payouts SET gate = 'confirming', gate_address = '0xabc'",
         "UPDATE payouts SET gate_why = 'other'",
         "UPDATE payouts SET outcome = NULL, finished_at = NULL",
+        "UPDATE payouts SET request = '{}'",
+        "UPDATE payouts SET wallet = 'wa-2'",
+        "UPDATE payouts SET asset = NULL",
+        "UPDATE payouts SET amount = '1'",
+        "UPDATE payouts SET program = 'payroll'",
+        "UPDATE payouts SET ending = 'paid'",
+        "DELETE FROM provider_objects",
+        "UPDATE provider_objects SET payout_key = 'inv-2'",
+        "DELETE FROM provider_events",
+        "UPDATE provider_events SET body = NULL",
+        "UPDATE provider_events SET payout_key = 'inv-2'",
+        "UPDATE provider_events SET payout_key = NULL",
+        "UPDATE provider_events SET times = times - 1",
+        "UPDATE provider_events SET state = 'Other'",
+        "UPDATE provider_event_objects SET object = 'po-2'",
     ] {
         let refused = by_hand.execute(attempt).await.expect_err(attempt).to_string();
-        assert!(refused.contains("kept for ever") || refused.contains("written once"), "{attempt}: {refused}");
+        assert!(
+            refused.contains(" is kept until") || refused.contains("kept for ever") || refused.contains("written once"),
+            "{attempt}: {refused}"
+        );
     }
     drop(by_hand);
+    assert_eq!(records.event("w-1").await.unwrap(), Some(kept));
     assert_eq!(without_ages(records.payout("inv-1").await.unwrap()), before);
     records.close().await;
 }

@@ -1,10 +1,16 @@
 //! What the store promises, shown on SQLite and on a real Postgres alike.
 
+mod attempts;
 mod claims;
 mod database;
 mod gates;
+mod inbox;
 mod killed;
+mod lists;
+mod objects;
+mod routes;
 mod support;
+mod upgrade;
 
 /// Runs each fact on both databases.
 macro_rules! facts {
@@ -41,6 +47,8 @@ facts! {
         two_payouts_for_one_key_are_told_apart,
         one_payout_cannot_belong_to_two_keys,
         a_later_attempt_exists_only_when_a_retry_made_it,
+        the_request_is_kept_with_the_first_claim,
+        a_claim_says_why_its_gate_was_closed,
         input_the_databases_cannot_hold_is_refused_by_name,
         any_text_and_any_bytes_come_back_as_they_went_in;
     gates:
@@ -58,4 +66,38 @@ facts! {
         a_database_of_a_newer_build_is_refused,
         a_database_of_another_program_is_refused,
         a_store_that_was_closed_says_so;
+    attempts:
+        the_next_attempt_is_for_the_same_request_and_closes_the_gate_before_it,
+        exactly_one_of_eight_opens_the_next_attempt,
+        an_attempt_that_may_not_follow_changes_nothing,
+        a_confirm_and_a_retry_at_once_never_both_win,
+        only_the_newest_attempt_can_be_followed,
+        a_payout_has_at_most_a_hundred_attempts;
+    objects:
+        the_first_mapping_stays_for_ever,
+        a_noted_payout_is_mapped_in_the_same_breath,
+        a_hundred_mapping_one_object_agree;
+    inbox:
+        an_event_is_kept_once_and_counted,
+        a_hundred_storing_one_event_keep_it_once,
+        an_event_comes_back_as_it_was_stored,
+        a_delivery_is_marked_for_the_right_payout_alone,
+        old_events_are_forgotten_but_never_one_a_payout_waits_for,
+        one_call_forgets_a_bounded_number,
+        events_are_listed_newest_first_without_skipping_or_repeating,
+        an_event_the_databases_cannot_hold_is_refused_by_name;
+    routes:
+        an_event_waits_until_its_object_is_mapped,
+        an_event_of_a_mapped_object_is_routed_at_once_and_joins_the_others,
+        an_event_that_names_a_claimed_key_is_routed_by_it,
+        an_event_that_names_a_key_waits_until_it_is_claimed,
+        an_event_that_names_another_payout_is_kept_and_never_delivered,
+        an_event_between_two_payouts_belongs_to_neither,
+        storing_and_mapping_at_once_lose_no_event,
+        a_chain_of_events_at_once_is_found_whole;
+    lists:
+        pages_skip_nothing_and_repeat_nothing_while_rows_are_added,
+        each_filter_does_what_it_says;
+    upgrade:
+        what_the_first_build_wrote_survives;
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::Duration;
 
 use futures::future::join_all;
-use remit_records::{Error, NewClaim, Records};
+use remit_records::{Error, NewClaim, NewEvent, ObjectKind, Records};
 use serde_json::Value;
 use sqlx::any::AnyConnectOptions;
 use sqlx::{AnyConnection, AssertSqlSafe, ConnectOptions, Connection, Executor};
@@ -47,6 +47,10 @@ impl Store {
     /// A plain connection beside the store, as another program would have.
     pub async fn plain_connection(&self) -> AnyConnection {
         connect(&self.url).await
+    }
+
+    pub fn is_postgres(&self) -> bool {
+        matches!(self.home, Home::Database(_))
     }
 
     /// As [`Store::plain_connection`], before the store was ever opened.
@@ -194,6 +198,21 @@ pub fn claim<'a>(key: &'a str, digest: &'a str, external_id: &'a str) -> NewClai
     }
 }
 
+/// An event about these objects, where nothing else matters.
+pub fn event<'a>(what: &'a str, objects: &'a [(ObjectKind, &'a str)]) -> NewEvent<'a> {
+    NewEvent {
+        what,
+        kind: "something.happened",
+        about: "",
+        state: "Pending",
+        objects,
+        named_key: None,
+        body: b"{}",
+        event_id: "ev-1",
+        source: "webhook",
+    }
+}
+
 /// Stores on one database, as several processes have them.
 pub async fn several(store: &Store) -> Vec<Records> {
     vec![store.open().await, store.open().await, store.open().await, store.open().await]
@@ -211,8 +230,17 @@ where
     T: Send + 'static,
     F: Future<Output = T> + Send + 'static,
 {
-    let start = Arc::new(tokio::sync::Barrier::new(100));
-    let tasks: Vec<_> = (0..100)
+    race_of(100, stores, work).await
+}
+
+/// As [`race`], with this many tasks.
+pub async fn race_of<T, F>(many: usize, stores: &[Records], work: impl Fn(Records, usize) -> F) -> Vec<T>
+where
+    T: Send + 'static,
+    F: Future<Output = T> + Send + 'static,
+{
+    let start = Arc::new(tokio::sync::Barrier::new(many));
+    let tasks: Vec<_> = (0..many)
         .map(|n| {
             let (start, task) = (start.clone(), work(stores[n % stores.len()].clone(), n));
             tokio::spawn(async move {
