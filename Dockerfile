@@ -6,7 +6,7 @@ COPY . .
 # The caches outlive the build and stay out of the image, so the program is copied from them in the same step.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
-    cargo build --release --locked --bin remit \
+    cargo build --release --locked --package remit --bin remit \
     && cp target/release/remit /usr/local/bin/remit
 
 FROM debian:bookworm-slim

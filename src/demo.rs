@@ -171,9 +171,15 @@ async fn follow(system: &System, case: &Case, request: &PayoutRequest) -> Result
     let id = request.external_id.as_str();
     let telling = async {
         let mut story = Story::default();
+        let mut ordered = false;
         loop {
             if let Ok(status) = system.client().status(id).await {
                 story.news(&status).iter().for_each(|line| say(case.id, line));
+                // Not answered is not ordered: asked again at the next look.
+                if !ordered && let Ok(Some(answer)) = cases::operate(system, case, &status).await {
+                    say(case.id, &format!("ordered by a person: {}", answer.says));
+                    ordered = true;
+                }
                 if let Some(outcome) = status.outcome {
                     return outcome;
                 }

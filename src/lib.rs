@@ -1,6 +1,7 @@
 //! The `remit` program: one file per sub-command, thin. The rules are in the crates beside it.
 
 pub mod demo;
+pub mod deployment;
 pub mod dev;
 pub mod doctor;
 pub mod exit;
@@ -8,6 +9,7 @@ pub mod logging;
 pub mod out;
 pub mod payout;
 pub mod relay;
+pub mod replay;
 pub mod sandbox;
 pub mod settings;
 pub mod table;

@@ -4,10 +4,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use remit::{
-    demo, dev, doctor,
+    demo, deployment, dev, doctor,
     exit::{Exit, Failure, Outcome},
     logging::{self, Voice},
-    out, payout, relay, sandbox,
+    out, payout, relay, replay, sandbox,
     settings::{Flags, Settings},
     webhook, worker,
 };
@@ -30,6 +30,8 @@ In production, beside Temporal and Postgres:
   remit worker                  runs payouts
   remit relay                   takes webhooks
   remit doctor                  says what is missing, and what to do about it
+  remit deployment              says which builds still have payouts to finish
+  remit replay                  says whether payouts that are open can go on with a new build
 
 Settings come from flags, then the environment (REMIT_…, DFNS_…, and Temporal's own TEMPORAL_…), then remit.toml;
 remit.example.toml shows them all. RUST_LOG says how much is logged.
@@ -50,10 +52,15 @@ enum Command {
     Webhook(webhook::Command),
     /// Check settings, Temporal, Dfns and the records, and say what to do
     Doctor(doctor::Args),
+    /// Builds that payouts are pinned to: which is current, which are still needed
+    #[command(subcommand)]
+    Deployment(deployment::Command),
     /// Run payouts
     Worker(worker::Args),
     /// Take webhooks from Dfns
     Relay(relay::Args),
+    /// Replay recorded histories against this build, before a deploy
+    Replay(replay::Args),
     /// The fake Dfns alone
     Sandbox(sandbox::Args),
 }
@@ -62,7 +69,13 @@ impl Command {
     fn voice(&self) -> Voice {
         match self {
             Self::Worker(_) | Self::Relay(_) | Self::Sandbox(_) => Voice::Role,
-            Self::Dev(_) | Self::Demo(_) | Self::Payout(_) | Self::Webhook(_) | Self::Doctor(_) => Voice::Person,
+            Self::Dev(_)
+            | Self::Demo(_)
+            | Self::Payout(_)
+            | Self::Webhook(_)
+            | Self::Doctor(_)
+            | Self::Deployment(_)
+            | Self::Replay(_) => Voice::Person,
         }
     }
 }
@@ -97,8 +110,10 @@ async fn run(command: Command, settings: &Settings) -> Outcome {
         Command::Payout(command) => payout::run(command, settings).await,
         Command::Webhook(command) => webhook::run(command, settings).await,
         Command::Doctor(args) => doctor::run(args, settings).await,
+        Command::Deployment(command) => deployment::run(command, settings).await,
         Command::Worker(args) => worker::run(args, settings).await,
         Command::Relay(args) => relay::run(args, settings).await,
+        Command::Replay(args) => replay::run(args).await,
         Command::Sandbox(args) => sandbox::run(args).await,
     }
 }

@@ -1,10 +1,14 @@
-//! `remit payout`: start payouts and see how they go.
+//! `remit payout`: start payouts, see how they go, and order what operators order.
 
 mod list;
+mod order;
+mod resolve;
+mod retry;
 mod show;
 mod start;
 mod watch;
 
+pub(crate) use list::rfc3339;
 pub(crate) use watch::Story;
 
 use crate::{exit::Outcome, settings::Settings};
@@ -20,6 +24,16 @@ pub enum Command {
     List(list::Args),
     /// Follow a payout until it ends; the exit code says how: 0 paid, 3 not
     Watch(watch::Args),
+    /// Call a payout off, while nothing has been confirmed
+    Cancel(order::Args),
+    /// Hold a payout back before it is confirmed
+    Hold(order::Args),
+    /// Let a payout that was held back go on
+    Release(order::Args),
+    /// Decide about a payout in doubt (stage NeedsPerson)
+    Resolve(resolve::Args),
+    /// Make another attempt at a payout that ended unpaid, once it is proven that it cannot pay any more
+    Retry(retry::Args),
 }
 
 /// Runs the command.
@@ -32,5 +46,10 @@ pub async fn run(command: Command, settings: &Settings) -> Outcome {
         Command::Show(args) => show::run(args, settings).await,
         Command::List(args) => list::run(args, settings).await,
         Command::Watch(args) => watch::run(args, settings).await,
+        Command::Cancel(args) => order::run(order::Kind::Cancel, args, settings).await,
+        Command::Hold(args) => order::run(order::Kind::Hold, args, settings).await,
+        Command::Release(args) => order::run(order::Kind::Release, args, settings).await,
+        Command::Resolve(args) => resolve::run(args, settings).await,
+        Command::Retry(args) => retry::run(args, settings).await,
     }
 }

@@ -8,7 +8,7 @@ mod values;
 
 pub use dfns::{DfnsAccess, DfnsSettings};
 pub(crate) use values::others_can_read;
-pub use values::{Period, PlainHttpSetting, Secret};
+pub use values::{BuildId, Corridors, DeploymentName, Period, PlainHttpSetting, Secret};
 
 use std::{
     fmt,
@@ -16,7 +16,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use remit_activities::PollCadence;
+use remit_activities::{PollCadence, TimeLimits};
 use serde::Deserialize;
 
 use crate::logging::LogFormat;
@@ -71,6 +71,18 @@ section! {
 }
 
 section! {
+    /// Limits of time that are ours to choose.
+    TimeSettings in "time" {
+        /// `REMIT_CONFIRM_MARGIN`: nothing is confirmed this close to the provider's limit. Default 2 min.
+        confirm_margin: Period = "REMIT_CONFIRM_MARGIN",
+        /// `REMIT_BANK_EXPECTED`: how long a bank payment may take before somebody had better know. Default 5 days.
+        bank_expected: Period = "REMIT_BANK_EXPECTED",
+        /// `REMIT_BANK_EXPECTED_IN`: the same for single corridors, such as "BR-BRL=2d, US-USD=1d".
+        bank_expected_in: Corridors = "REMIT_BANK_EXPECTED_IN",
+    }
+}
+
+section! {
     /// The worker.
     WorkerSettings in "worker" {
         /// `REMIT_WORKER_ADMIN`: address of health and metrics. Default `127.0.0.1:9464`.
@@ -79,6 +91,19 @@ section! {
         /// Default 15, which leaves room in Dfns's 1000 requests a minute, as most calls are one request and the
         /// signed ones three.
         provider_calls_per_second: u32 = "REMIT_PROVIDER_CALLS_PER_SECOND",
+        /// `REMIT_WORKER_SHARDS`: how many workers of this process take decisions, each on a thread of its own. Default:
+        /// one for each core, at most 4.
+        shards: usize = "REMIT_WORKER_SHARDS",
+        /// `REMIT_WORKER_CACHED_PAYOUTS`: payouts kept in memory between two tasks, divided among the shards. Default
+        /// 1000; more than about 1000 in a shard cost more than they save.
+        cached_payouts: usize = "REMIT_WORKER_CACHED_PAYOUTS",
+        /// `REMIT_DEPLOYMENT`: name of the worker deployment that this worker's build is a version of. A payout is then
+        /// finished by the build that began it, and new ones go to the version that is current. Default: none, and any
+        /// build takes any payout.
+        deployment: DeploymentName = "REMIT_DEPLOYMENT",
+        /// `REMIT_BUILD_ID`: which build this is. Default: what the build was given under the same name, else its
+        /// version number. With a deployment it must change with every build.
+        build_id: BuildId = "REMIT_BUILD_ID",
     }
 }
 
@@ -122,6 +147,8 @@ pub struct Settings {
     pub dfns: DfnsSettings,
     /// How often to poll.
     pub poll: PollSettings,
+    /// Limits of time.
+    pub time: TimeSettings,
     /// The worker.
     pub worker: WorkerSettings,
     /// The relay.
@@ -223,6 +250,7 @@ impl Settings {
         settings.records.overlay(env)?;
         settings.dfns.overlay_secrets_too(env)?;
         settings.poll.overlay(env)?;
+        settings.time.overlay(env)?;
         settings.worker.overlay(env)?;
         settings.relay.overlay(env)?;
         settings.log.overlay(env)?;
@@ -246,6 +274,7 @@ impl Settings {
             RecordsSettings::KEYS,
             DfnsSettings::KEYS,
             PollSettings::KEYS,
+            TimeSettings::KEYS,
             WorkerSettings::KEYS,
             RelaySettings::KEYS,
             LogSettings::KEYS,
@@ -293,6 +322,16 @@ impl Settings {
         PollCadence {
             first: self.poll.first.map_or(usual.first, Period::duration),
             most: self.poll.max.map_or(usual.most, Period::duration),
+        }
+    }
+
+    /// Limits of time that are ours to choose.
+    pub fn time_limits(&self) -> TimeLimits {
+        let usual = TimeLimits::default();
+        TimeLimits {
+            confirm_margin: self.time.confirm_margin.map_or(usual.confirm_margin, Period::duration),
+            bank_expected: self.time.bank_expected.map_or(usual.bank_expected, Period::duration),
+            bank_expected_in: self.time.bank_expected_in.clone().unwrap_or_default().0,
         }
     }
 }

@@ -82,6 +82,7 @@ pub fn read_failure(error: ReadError) -> Failure {
         ReadError::BadId { .. } | ReadError::Refused { .. } => Exit::Usage,
         ReadError::NotFound { .. } => Exit::NotFound,
         ReadError::Conflict { .. } => Exit::Conflict,
+        ReadError::Over { .. } => Exit::Refused,
         ReadError::Terminated { .. }
         | ReadError::NoWorker { .. }
         | ReadError::Unreadable { .. }
@@ -115,6 +116,7 @@ mod tests {
             (ReadError::NotFound { id: text(), namespace: text() }, Exit::NotFound),
             (ReadError::Refused { workflow_id: text(), why: text() }, Exit::Usage),
             (ReadError::Conflict { workflow_id: text(), why: text() }, Exit::Conflict),
+            (ReadError::Over { workflow_id: text(), how: text() }, Exit::Refused),
             (ReadError::Terminated { workflow_id: text(), how: text() }, Exit::Failed),
             (ReadError::NoWorker { workflow_id: text() }, Exit::Failed),
         ];

@@ -24,12 +24,15 @@ const READY_WITHIN: Duration = Duration::from_secs(30);
 const STOP_WITHIN: Duration = Duration::from_secs(5);
 
 /// Time skipping on and precise, and the queue throttle lifted: without the last two a shard reads its queues
-/// 20 times a second at most, so that after a burst every task starts 40 ms late.
-const DYNAMIC_CONFIG: [&str; 4] = [
+/// 20 times a second at most, so that after a burst every task starts 40 ms late. An old build is seen to be without
+/// payouts in seconds, as against minutes.
+const DYNAMIC_CONFIG: [&str; 6] = [
     "frontend.WorkflowTimeSkippingEnabled=true",
     "history.timerProcessorMaxTimeShift=\"10ms\"",
     "history.transferProcessorMaxPollRPS=10000",
     "history.timerProcessorMaxPollRPS=10000",
+    "matching.wv.VersionDrainageStatusVisibilityGracePeriod=\"2s\"",
+    "matching.wv.VersionDrainageStatusRefreshInterval=\"2s\"",
 ];
 
 /// A running dev server, on loopback only. Dropping it kills it; [`DevServer::stop`] lets it end well.

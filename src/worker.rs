@@ -6,17 +6,17 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use remit_activities::{Activities, PollCadence};
+use remit_activities::{Activities, PollCadence, TimeLimits};
 use remit_client::Target;
 use remit_records::Records;
-use remit_worker::Tuning;
+use remit_worker::{Build, Promotion, Tuning};
 use tokio::{net::TcpListener, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     exit::{Exit, Failure, Outcome, stop_on_signal},
     sandbox::listen,
-    settings::{DfnsAccess, Settings},
+    settings::{BuildId, DfnsAccess, Settings, WorkerSettings},
     temporal::{identity, options},
 };
 
@@ -25,15 +25,22 @@ use crate::{
 #[command(after_long_help = "Examples:
   remit worker
   remit worker --admin 0.0.0.0:9464
+  REMIT_WORKER_SHARDS=4 remit worker
+  REMIT_DEPLOYMENT=remit REMIT_BUILD_ID=3f2c9d1 remit worker --make-current
 
 Needs Dfns (DFNS_TOKEN_FILE, DFNS_CREDENTIAL_ID, DFNS_PRIVATE_KEY_FILE, DFNS_USER_ID), Temporal (TEMPORAL_ADDRESS, …)
 and the records (REMIT_RECORDS_URL). `remit doctor` checks all of them.
 Run as many as you like: they share the work. Stops on Ctrl-C and SIGTERM, after what is under way.
+With REMIT_DEPLOYMENT a payout is finished by the build that began it: `remit deployment show` says which old builds are
+still needed. Without it any build takes any payout: try a new build with `remit replay` first.
 Exit codes: 0 stopped · 2 settings · 1 anything else.")]
 pub struct Args {
     /// Where health and metrics are: /livez, /readyz, /metrics [default: 127.0.0.1:9464]
     #[arg(long, value_name = "ADDRESS:PORT")]
     admin: Option<SocketAddr>,
+    /// Once it is ready, let new payouts go to this build; not if it was current before and another one is now
+    #[arg(long)]
+    make_current: bool,
 }
 
 /// For the Web UI and the histories: what the build was given, such as a commit, else the version.
@@ -44,18 +51,36 @@ const BUILD_ID: &str = match option_env!("REMIT_BUILD_ID") {
 const RECORDS_WITHIN: Duration = Duration::from_secs(60);
 const BETWEEN_TRIES: Duration = Duration::from_secs(1);
 
-/// The limit that settings say, else the usual one.
-pub(crate) fn calls_per_second(said: Option<u32>) -> u32 {
-    said.unwrap_or(Tuning::default().provider_calls_per_second)
+/// The build that this program is, unless settings say otherwise.
+pub(crate) fn this_build() -> Build {
+    Build::unversioned(BUILD_ID)
+}
+
+fn build(settings: &WorkerSettings) -> Build {
+    let id = settings.build_id.as_ref().map_or(BUILD_ID, BuildId::as_str);
+    Build { id: id.to_owned(), deployment: settings.deployment.as_ref().map(|name| name.as_str().to_owned()) }
+}
+
+fn tuning(settings: &WorkerSettings) -> Tuning {
+    let usual = Tuning::default();
+    Tuning {
+        provider_calls_per_second: settings.provider_calls_per_second.unwrap_or(usual.provider_calls_per_second),
+        shards: settings.shards.unwrap_or(usual.shards),
+        max_cached_workflows: settings.cached_payouts.unwrap_or(usual.max_cached_workflows),
+        ..usual
+    }
 }
 
 /// What a worker is made of.
 pub(crate) struct Plan {
     pub(crate) access: DfnsAccess,
     pub(crate) cadence: PollCadence,
+    pub(crate) time: TimeLimits,
     pub(crate) records_url: String,
     pub(crate) temporal: Target,
-    pub(crate) provider_calls_per_second: u32,
+    pub(crate) tuning: Tuning,
+    pub(crate) build: Build,
+    pub(crate) promotion: Promotion,
     pub(crate) admin: TcpListener,
 }
 
@@ -65,6 +90,12 @@ pub(crate) struct Plan {
 /// Missing settings; a port that is taken; records or Temporal that cannot be reached.
 pub async fn run(args: Args, settings: &Settings) -> Outcome {
     let stop = stop_on_signal()?;
+    let build = build(&settings.worker);
+    let promotion = if args.make_current { Promotion::WhenReady } else { Promotion::ByHand };
+    if args.make_current && build.deployment.is_none() {
+        let says = "--make-current needs a deployment: set REMIT_DEPLOYMENT (`worker.deployment` in remit.toml)";
+        return Err(Failure::new(Exit::Usage, says));
+    }
     let access = settings.dfns.access().map_err(Failure::usage)?;
     let records_url = settings.records_url().map_err(Failure::usage)?;
     let mut temporal = options(settings).resolve().map_err(Failure::usage)?;
@@ -73,9 +104,12 @@ pub async fn run(args: Args, settings: &Settings) -> Outcome {
     let plan = Plan {
         access,
         cadence: settings.cadence(),
+        time: settings.time_limits(),
         records_url,
         temporal,
-        provider_calls_per_second: calls_per_second(settings.worker.provider_calls_per_second),
+        tuning: tuning(&settings.worker),
+        build,
+        promotion,
         admin: listen(admin, "the worker's health and metrics").await?,
     };
     serve(plan, stop).await?;
@@ -84,20 +118,21 @@ pub async fn run(args: Args, settings: &Settings) -> Outcome {
 
 /// Runs a worker.
 pub(crate) async fn serve(plan: Plan, stop: CancellationToken) -> Result<()> {
-    let Plan { access, cadence, records_url, temporal, provider_calls_per_second, admin } = plan;
+    let Plan { access, cadence, time, records_url, temporal, tuning, build, promotion, admin } = plan;
     let records = tokio::select! {
         records = open(&records_url) => records?,
         () = stop.cancelled() => return Ok(()),
     };
     let registry = prometheus::Registry::new();
-    let settings = remit_activities::Settings { dfns: access.settings, user_id: access.user_id, cadence };
+    let settings = remit_activities::Settings { dfns: access.settings, user_id: access.user_id, cadence, time };
     let activities = Activities::new(settings, records.clone(), &registry)?;
     let config = remit_worker::Config {
         connection: temporal.connection,
         namespace: temporal.namespace,
         admin,
-        build_id: BUILD_ID.to_owned(),
-        tuning: Tuning { provider_calls_per_second, ..Tuning::default() },
+        build,
+        promotion,
+        tuning,
     };
     let worked = remit_worker::run(config, activities, registry, stop).await;
     records.close().await;

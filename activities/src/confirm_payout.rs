@@ -7,7 +7,7 @@ use remit_domain::{Difference, PayoutView, Progress, echo_check};
 use remit_records::{Gate, GateAnswer};
 use remit_workflows::contract::{ConfirmPayout, Confirmation};
 
-use crate::{Activities, NoAnswer, translate};
+use crate::{Activities, NoAnswer, close_gate, read_payout::read, translate};
 
 /// A second Confirm goes out no sooner than this after the first: reads may lag what was done.
 const BETWEEN_CONFIRMS: Duration = Duration::from_secs(10);
@@ -39,7 +39,7 @@ async fn decide(all: &Activities, input: &ConfirmPayout) -> Result<Confirmation,
         return not_allowed(format!("{} is not the payout on record for {key}", input.payout));
     }
     if row.gate.gate == Gate::Closed {
-        return Ok(Confirmation::GateClosed { why: row.gate.why.unwrap_or_default() });
+        return Ok(Confirmation::GateClosed { closing: close_gate::closing(row.gate.why) });
     }
 
     let view = read(all, &input.payout).await?;
@@ -65,7 +65,10 @@ async fn decide(all: &Activities, input: &ConfirmPayout) -> Result<Confirmation,
             let differences = vec![difference("depositAddress", &address, &input.address)];
             return Ok(Confirmation::Changed { differences });
         }
-        GateAnswer::Closed => return Ok(Confirmation::GateClosed { why: "closed just now".to_owned() }),
+        GateAnswer::Closed => {
+            let why = all.records.gate(key).await?.and_then(|state| state.why);
+            return Ok(Confirmation::GateClosed { closing: close_gate::closing(why) });
+        }
         GateAnswer::NotClaimed => return not_allowed(format!("payout {key} is not claimed")),
         GateAnswer::Conflict => return not_allowed(format!("payout {key} is claimed for another request")),
     };
@@ -115,11 +118,6 @@ async fn after_refusal(
 /// 401, 402, 403 and 429 speak of us and our budget; any other 4xx of the payout.
 fn speaks_of_the_payout(refusal: &Refusal) -> bool {
     matches!(refusal.status, 400 | 404..=428 | 430..=499)
-}
-
-async fn read(all: &Activities, id: &str) -> Result<PayoutView, NoAnswer> {
-    let answer = all.dfns.payout(id).await?;
-    Ok(translate::view(answer.value, &all.user_id, answer.date))
 }
 
 /// Every field that was sent, and the address that was checked.

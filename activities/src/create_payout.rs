@@ -2,11 +2,10 @@
 
 use bytes::Bytes;
 use remit_dfns::{Error, Refusal, Stage};
-use remit_domain::PayoutView;
 use remit_records::Noted;
 use remit_workflows::contract::{CreatePayout, Creation};
 
-use crate::{Activities, NoAnswer, translate};
+use crate::{Activities, NoAnswer, read_payout::read, translate};
 
 /// Sends the create request. The exact bytes are put on record before the first send, and those bytes are what is
 /// sent ever after, even if a newer build would write them differently.
@@ -42,17 +41,21 @@ pub(crate) async fn create_payout(all: &Activities, input: CreatePayout) -> Resu
     match all.records.note_payout(key, &view.payout).await? {
         Noted::Now | Noted::Already => {
             tracing::info!(payout.key = key, payout.id = %view.payout, "Created payout {key} at Dfns as {}", view.payout);
+            // Events that came before this answer, and did not know whose they were: what they tell of is read now.
+            let waiting = all.records.waiting_for_key(key).await?;
+            if waiting.is_empty() {
+                return Ok(Creation::Exists { view });
+            }
+            let view = read(all, &view.payout).await?;
+            for event in &waiting {
+                all.records.mark_delivered(&event.what, key).await?;
+            }
             Ok(Creation::Exists { view })
         }
         Noted::Other { payout } => Ok(Creation::Doubtful {
             reason: format!("Dfns answers with payout {}, but {payout} is on record for {key}", view.payout),
         }),
     }
-}
-
-async fn read(all: &Activities, id: &str) -> Result<PayoutView, NoAnswer> {
-    let answer = all.dfns.payout(id).await?;
-    Ok(translate::view(answer.value, &all.user_id, answer.date))
 }
 
 /// What an error status to a create means.

@@ -7,12 +7,14 @@
 // The macro generates markers without documentation.
 #![expect(missing_docs)]
 
+mod cancel_payout;
 mod claim_payout;
 mod close_gate;
 mod confirm_payout;
 mod create_payout;
 pub mod failure;
 mod metrics;
+mod open_attempt;
 mod quote_payout;
 mod read_payout;
 mod record_outcome;
@@ -25,15 +27,15 @@ use remit_dfns::Dfns;
 use remit_domain::{Outcome, PayoutView};
 use remit_records::Records;
 use remit_workflows::contract::{
-    Claim, ClaimPayout, CloseGate, ConfirmPayout, Confirmation, CreatePayout, Creation, GateClosing, QuotePayout,
-    Quoted, ReadPayout, RecordOutcome, definitions,
+    AttemptOpening, CancelPayout, Cancellation, ClaimPayout, Claimed, CloseGate, ConfirmPayout, Confirmation,
+    CreatePayout, Creation, GateClosing, OpenAttempt, QuotePayout, Quoted, ReadPayout, RecordOutcome, definitions,
 };
 use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
 
 pub use failure::NoAnswer;
 pub use metrics::Metrics;
-pub use settings::{PollCadence, Settings, SettingsError};
+pub use settings::{PollCadence, Settings, SettingsError, TimeLimits};
 
 /// The activities of a payout, with the handles they need.
 #[derive(Clone)]
@@ -42,6 +44,7 @@ pub struct Activities {
     user_id: Arc<str>,
     records: Records,
     cadence: PollCadence,
+    time: TimeLimits,
     metrics: Metrics,
 }
 
@@ -51,12 +54,13 @@ impl Activities {
     /// # Errors
     /// When the settings cannot be used, or the registry has metrics of these names already.
     pub fn new(settings: Settings, records: Records, registry: &prometheus::Registry) -> Result<Self, SettingsError> {
-        let Settings { dfns, user_id, cadence } = settings;
+        let Settings { dfns, user_id, cadence, time } = settings;
         Ok(Self {
             dfns: Dfns::new(dfns)?,
             user_id: settings::user_id(&user_id)?.into(),
             records,
             cadence,
+            time,
             metrics: Metrics::new(registry)?,
         })
     }
@@ -70,8 +74,12 @@ impl Activities {
 #[activities]
 impl Activities {
     #[activity(definition = definitions::ClaimPayout)]
-    pub async fn claim_payout(self: Arc<Self>, _: ActivityContext, input: ClaimPayout) -> Result<Claim, ActivityError> {
-        Ok(claim_payout::claim_payout(&self.records, input).await?)
+    pub async fn claim_payout(
+        self: Arc<Self>,
+        _: ActivityContext,
+        input: ClaimPayout,
+    ) -> Result<Claimed, ActivityError> {
+        Ok(claim_payout::claim_payout(&self, input).await?)
     }
 
     #[activity(definition = definitions::QuotePayout)]
@@ -108,6 +116,24 @@ impl Activities {
         input: ConfirmPayout,
     ) -> Result<Confirmation, ActivityError> {
         Ok(confirm_payout::confirm_payout(&self, input).await?)
+    }
+
+    #[activity(definition = definitions::CancelPayout)]
+    pub async fn cancel_payout(
+        self: Arc<Self>,
+        _: ActivityContext,
+        input: CancelPayout,
+    ) -> Result<Cancellation, ActivityError> {
+        Ok(cancel_payout::cancel_payout(&self, input).await?)
+    }
+
+    #[activity(definition = definitions::OpenAttempt)]
+    pub async fn open_attempt(
+        self: Arc<Self>,
+        _: ActivityContext,
+        input: OpenAttempt,
+    ) -> Result<AttemptOpening, ActivityError> {
+        Ok(open_attempt::open_attempt(&self, input).await?)
     }
 
     #[activity(definition = definitions::CloseGate)]

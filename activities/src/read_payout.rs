@@ -4,35 +4,75 @@ use std::time::Duration;
 
 use remit_dfns::{Error, Stage};
 use remit_domain::{PayoutView, Progress};
+use remit_records::{Mapped, ObjectKind};
 use remit_workflows::contract::{Because, ReadPayout};
 
 use crate::{Activities, NoAnswer, translate};
 
 /// How soon a payout is read again that the provider does not find: reads may lag writes.
 const NOT_FOUND: Duration = Duration::from_secs(10);
+/// How often in a row one call reads again because events had been waiting.
+const AGAIN: usize = 3;
 
-/// Changes nothing. While the reading is not what is waited for it fails as "not yet", and the server asks again
-/// after the cadence's wait: however long that goes on, it is three events in the history.
+/// Changes nothing at the provider. While the reading is not what is waited for it fails as "not yet", and the server
+/// asks again after the cadence's wait: however long that goes on, it is three events in the history.
 pub(crate) async fn read_payout(all: &Activities, input: ReadPayout, attempt: u32) -> Result<PayoutView, NoAnswer> {
-    let answer = match all.dfns.payout(&input.payout).await {
-        Ok(answer) => answer,
-        Err(Error::Refused { stage: Stage::Call, refusal }) if refusal.status == 404 => {
-            let after = all.cadence.after(attempt).max(NOT_FOUND);
-            return Err(NoAnswer::NotYet { why: format!("Dfns does not find payout {}", input.payout), after });
+    for _ in 0..AGAIN {
+        let view = match read(all, &input.payout).await {
+            Ok(view) => view,
+            Err(Error::Refused { stage: Stage::Call, refusal }) if refusal.status == 404 => {
+                let after = all.cadence.after(attempt).max(NOT_FOUND);
+                return Err(NoAnswer::NotYet { why: format!("Dfns does not find payout {}", input.payout), after });
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let news = note_transfer(all, &input, &view).await?;
+        if input.until.is_met_by(&view) {
+            if view.progress == Progress::AwaitingConfirmation {
+                all.metrics.found(match input.because {
+                    Because::Nudge => "nudge",
+                    Because::Poll => "poll",
+                    Because::Check => "check",
+                });
+            }
+            return Ok(view);
         }
-        Err(error) => return Err(error.into()),
-    };
-    let view = translate::view(answer.value, &all.user_id, answer.date);
-    if !input.until.is_met_by(&view.progress) {
-        let after = all.cadence.after(attempt);
-        return Err(NoAnswer::NotYet { why: view.progress.describe(), after });
+        if !news {
+            let after = all.cadence.after(attempt);
+            return Err(NoAnswer::NotYet { why: view.progress.describe(), after });
+        }
     }
-    if view.progress == Progress::AwaitingConfirmation {
-        all.metrics.found(match input.because {
-            Because::Nudge => "nudge",
-            Because::Poll => "poll",
-            Because::Check => "check",
-        });
+    Err(NoAnswer::NotYet { why: "events keep coming".to_owned(), after: all.cadence.after(attempt) })
+}
+
+/// The payout, and its transfer where that alone says where the money is.
+pub(crate) async fn read(all: &Activities, id: &str) -> Result<PayoutView, Error> {
+    let answer = all.dfns.payout(id).await?;
+    let mut view = translate::view(answer.value, &all.user_id, answer.date);
+    let decides = view.progress.is_final() && view.progress != Progress::Completed && !view.deposited;
+    if let Some(transfer) = view.transfer.as_ref().filter(|_| decides) {
+        let transfer = all.dfns.transfer(&view.asked.wallet_id, transfer).await?;
+        view.transfer_progress = Some(translate::transfer(&transfer));
     }
     Ok(view)
+}
+
+/// Notes which transfer is this payout's, so that events about it find the payout. True when such events have been
+/// waiting: they came after this reading, so it has to be read again. They count as delivered by that.
+async fn note_transfer(all: &Activities, input: &ReadPayout, view: &PayoutView) -> Result<bool, NoAnswer> {
+    let Some(transfer) = &view.transfer else { return Ok(false) };
+    let key = input.key.as_str();
+    match all.records.map_object(ObjectKind::Transfer, transfer, key).await? {
+        Mapped::Already => return Ok(false),
+        Mapped::Now => {}
+        Mapped::Other { key: other } => {
+            tracing::error!(payout.key = key, "Transfer {transfer} of payout {key} is on record for payout {other}");
+            return Ok(false);
+        }
+    }
+    let waiting = all.records.waiting_for_key(key).await?;
+    for event in &waiting {
+        all.records.mark_delivered(&event.what, key).await?;
+    }
+    Ok(!waiting.is_empty())
 }

@@ -1,6 +1,8 @@
 //! What the activities need to know: how to reach the provider, who we are there, how often to ask.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
+
+use remit_workflows::contract::Limits;
 
 /// Settings of the activities. Printing them shows no secret.
 #[derive(Clone, Debug)]
@@ -13,6 +15,39 @@ pub struct Settings {
     pub user_id: String,
     /// How often an open payout is read while no webhook comes.
     pub cadence: PollCadence,
+    /// Limits of time that are ours to choose.
+    pub time: TimeLimits,
+}
+
+/// Limits of time that are ours to choose. A run keeps those it began with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TimeLimits {
+    /// Nothing is confirmed this close to the provider's limit. Default two minutes.
+    pub confirm_margin: Duration,
+    /// How long a bank payment may take before somebody had better know. Default five days.
+    pub bank_expected: Duration,
+    /// The same for single corridors, by country and currency: `("BR", "BRL")`.
+    pub bank_expected_in: BTreeMap<(String, String), Duration>,
+}
+
+impl Default for TimeLimits {
+    fn default() -> Self {
+        let usual = Limits::default();
+        let (confirm_margin, bank_expected) = (usual.confirm_margin(), usual.bank_expected());
+        Self { confirm_margin, bank_expected, bank_expected_in: BTreeMap::new() }
+    }
+}
+
+impl TimeLimits {
+    /// Those of one corridor.
+    pub(crate) fn of(&self, country: &str, currency: &str) -> Limits {
+        let seconds = |time: Duration| u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
+        let expected = self.bank_expected_in.get(&(country.to_owned(), currency.to_owned()));
+        Limits {
+            confirm_margin_seconds: seconds(self.confirm_margin),
+            bank_expected_seconds: seconds(*expected.unwrap_or(&self.bank_expected)),
+        }
+    }
 }
 
 /// How often an open payout is read while no webhook comes: after `first`, then each time half as long again, at most
@@ -70,6 +105,15 @@ pub(crate) fn user_id(text: &str) -> Result<&str, SettingsError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_corridor_has_its_own_patience_or_the_usual_one() {
+        let corridor = ("BR".to_owned(), "BRL".to_owned());
+        let time =
+            TimeLimits { bank_expected_in: [(corridor, Duration::from_secs(60))].into(), ..TimeLimits::default() };
+        assert_eq!(time.of("BR", "BRL").bank_expected_seconds, 60);
+        assert_eq!(time.of("BR", "USD"), Limits::default());
+    }
 
     #[test]
     fn polls_start_at_thirty_seconds_and_never_wait_longer_than_two_hours() {

@@ -3,9 +3,11 @@
 use jiff::Timestamp;
 use remit_dfns::{
     AssetKind, ConfirmTransfer, CreatePayout, ExecutionStatus, PaymentPurpose, Payout, PayoutAction, PayoutAsset,
-    PayoutStatus, Provider, Quote, QuoteRequest,
+    PayoutStatus, Provider, Quote, QuoteRequest, Transfer, TransferStatus,
 };
-use remit_domain::{Asked, Asset, Destination, Fiat, Offer, PayoutKey, PayoutRequest, PayoutView, Progress, Requester};
+use remit_domain::{
+    Asked, Asset, Destination, Fiat, Offer, PayoutKey, PayoutRequest, PayoutView, Progress, Requester, TransferProgress,
+};
 
 /// What is asked for a quote.
 pub(crate) fn quote_request(request: &PayoutRequest) -> QuoteRequest {
@@ -97,6 +99,7 @@ pub(crate) fn view(payout: Payout, us: &str, date: Option<Timestamp>) -> PayoutV
         reason: payout.data.status_reason,
         deposit_address: payout.data.deposit_address,
         transfer: payout.data.transfer_id,
+        transfer_progress: None,
         transaction_hash: payout.data.transaction_hash,
         asked: Asked {
             external_id: payout.external_id,
@@ -144,6 +147,21 @@ fn progress(status: &PayoutStatus, fine: Option<&ExecutionStatus>) -> Progress {
             ) => unrecognised(&format!("Processing/{word}")),
             Some(ExecutionStatus::Unknown(word)) => unrecognised(word),
         },
+    }
+}
+
+/// How far a transfer is. One that was replaced by another transaction says nothing about where the tokens are.
+pub(crate) fn transfer(transfer: &Transfer) -> TransferProgress {
+    match &transfer.status {
+        TransferStatus::Pending | TransferStatus::Executing => TransferProgress::Pending,
+        TransferStatus::Broadcasted => TransferProgress::Broadcast,
+        TransferStatus::Confirmed => TransferProgress::Confirmed,
+        TransferStatus::Failed => match &transfer.replacement_id {
+            None => TransferProgress::Failed,
+            Some(by) => TransferProgress::Unrecognised { word: format!("Failed, replaced by {by}") },
+        },
+        TransferStatus::Rejected => TransferProgress::Rejected,
+        TransferStatus::Unknown(word) => TransferProgress::Unrecognised { word: word.clone() },
     }
 }
 

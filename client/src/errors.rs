@@ -86,6 +86,14 @@ pub enum ReadError {
         /// By what.
         how: String,
     },
+    /// It is over: nothing can be ordered any more.
+    #[error("{workflow_id} is over: {how}")]
+    Over {
+        /// The workflow.
+        workflow_id: String,
+        /// How it ended.
+        how: String,
+    },
     /// Temporal has it, but no worker answers for it.
     #[error("no worker answers for {workflow_id}; start one with `remit worker`")]
     NoWorker {

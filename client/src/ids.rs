@@ -1,6 +1,6 @@
 //! From what people have in hand, the caller's id or the payout's key, to the workflow that runs the payout.
 
-use remit_domain::{ExternalId, PayoutKey};
+use remit_domain::{Attempt, ExternalId, PayoutKey};
 
 use crate::ReadError;
 
@@ -14,6 +14,18 @@ pub(crate) fn workflows_of(id: &str) -> Result<Vec<String>, ReadError> {
         all.push(format!("payout-{id}"));
     }
     Ok(all)
+}
+
+/// The workflow of the attempt after this one, if there may be one.
+pub(crate) fn attempt_after(workflow_id: &str) -> Option<String> {
+    let number = |text: &str| text.parse::<u32>().ok().filter(|_| text.len() <= 2);
+    // The prefix ends in a dash itself: the key of the id "retry-1" is no attempt.
+    let key = workflow_id.strip_prefix("payout-")?;
+    match key.rsplit_once("-retry-").and_then(|(base, n)| Some((base, number(n)?))) {
+        Some((base, n)) if n + 1 < Attempt::MOST => Some(format!("payout-{base}-retry-{}", n + 1)),
+        Some(_) => None,
+        None => Some(format!("payout-{key}-retry-1")),
+    }
 }
 
 fn is_derived(id: &str) -> bool {
@@ -53,6 +65,16 @@ mod tests {
             assert!(all[0].starts_with("payout-h-") && all[0] != all[1], "{all:?}");
             assert_eq!(all[1], format!("payout-{key}"));
         }
+    }
+
+    #[test]
+    fn attempts_follow_each_other_up_to_the_hundredth() {
+        assert_eq!(attempt_after("payout-a").as_deref(), Some("payout-a-retry-1"));
+        assert_eq!(attempt_after("payout-a-retry-9").as_deref(), Some("payout-a-retry-10"));
+        assert_eq!(attempt_after("payout-a-retry-99"), None);
+        assert_eq!(attempt_after("payout-retry-1").as_deref(), Some("payout-retry-1-retry-1"));
+        // No attempt of ours: an id that only contains the word.
+        assert_eq!(attempt_after("payout-my-retry-list").as_deref(), Some("payout-my-retry-list-retry-1"));
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod errors;
 mod ids;
 mod list;
 mod nudge;
+mod orders;
 mod read;
 mod start;
 mod ui;
@@ -17,8 +18,10 @@ pub use connect::{ConnectError, Patience, Target, TemporalOptions, connect};
 pub use errors::{ReadError, StartError, Unavailable};
 pub use list::{Filter, Listed, RunStatus, Runs};
 pub use nudge::Nudged;
+pub use orders::{OrderError, Retried, RetryError};
 pub use read::{Described, PendingCall};
 pub use remit_workflows::{
+    orders::{Action, Answer, Order, Resolve, Verdict, Whereabouts},
     signals::{About, ProviderEvent},
     status::{Moment, Status},
 };

@@ -13,7 +13,7 @@ use temporalio_client::{
 use crate::{
     Listed, PayoutClient, ReadError, RunStatus, Unavailable,
     errors::{NoResult, names_the_namespace, no_result},
-    ids::workflows_of,
+    ids::{attempt_after, workflows_of},
     list::key_of,
 };
 
@@ -75,17 +75,10 @@ impl PayoutClient {
     /// # Errors
     /// How its run failed, that there is none, or that Temporal does not answer.
     pub async fn wait(&self, id: &str) -> Result<Outcome, ReadError> {
-        let mut workflow_id = String::new();
-        for candidate in workflows_of(id)? {
-            workflow_id = candidate;
-            let payout = self.temporal.get_workflow_handle::<Payout>(workflow_id.clone());
-            match payout.get_result(Default::default()).await.map_err(no_result) {
-                Ok(outcome) => return Ok(outcome),
-                Err(NoResult::NotFound) => {}
-                Err(why) => return Err(self.why_no_result(id, workflow_id, why)),
-            }
-        }
-        Err(self.why_no_result(id, workflow_id, NoResult::NotFound))
+        let (workflow_id, _) = self.find(id).await?;
+        let payout = self.temporal.get_workflow_handle::<Payout>(workflow_id.clone());
+        let result = payout.get_result(Default::default()).await;
+        result.map_err(|error| self.why_no_result(id, workflow_id, no_result(error)))
     }
 
     /// What Temporal knows of a payout's latest run. Needs no worker.
@@ -97,21 +90,32 @@ impl PayoutClient {
         Ok(described(&description))
     }
 
-    /// The first of the workflows the id may mean that exists.
-    async fn find(&self, id: &str) -> Result<(String, WorkflowExecutionDescription), ReadError> {
+    /// The first of the workflows the id may mean that exists; of the caller's id, its newest attempt.
+    pub(crate) async fn find(&self, id: &str) -> Result<(String, WorkflowExecutionDescription), ReadError> {
         for workflow_id in workflows_of(id)? {
-            let payout = self.temporal.get_workflow_handle::<Payout>(workflow_id.clone());
-            let attempt = format!("read {workflow_id}");
-            match payout.describe(Default::default()).await {
-                Ok(description) => return Ok((workflow_id, description)),
-                Err(WorkflowInteractionError::NotFound(status)) if !names_the_namespace(&status) => {}
-                Err(WorkflowInteractionError::NotFound(status) | WorkflowInteractionError::Rpc(status)) => {
-                    return Err(Unavailable::because(attempt, &status).into());
-                }
-                Err(error) => return Err(ReadError::Unreadable { workflow_id, why: error.to_string() }),
+            let Some(first) = self.look(&workflow_id).await? else { continue };
+            let mut newest = (workflow_id.clone(), first);
+            // An attempt follows only one that is over, so that a payout that goes on costs no further question.
+            while newest.1.status() != WorkflowExecutionStatus::Running {
+                let Some(next) = attempt_after(&newest.0) else { break };
+                let Some(description) = self.look(&next).await? else { break };
+                newest = (next, description);
             }
+            return Ok(newest);
         }
         Err(self.not_found(id))
+    }
+
+    async fn look(&self, workflow_id: &str) -> Result<Option<WorkflowExecutionDescription>, ReadError> {
+        let payout = self.temporal.get_workflow_handle::<Payout>(workflow_id.to_owned());
+        match payout.describe(Default::default()).await {
+            Ok(description) => Ok(Some(description)),
+            Err(WorkflowInteractionError::NotFound(status)) if !names_the_namespace(&status) => Ok(None),
+            Err(WorkflowInteractionError::NotFound(status) | WorkflowInteractionError::Rpc(status)) => {
+                Err(Unavailable::because(format!("read {workflow_id}"), &status).into())
+            }
+            Err(error) => Err(ReadError::Unreadable { workflow_id: workflow_id.to_owned(), why: error.to_string() }),
+        }
     }
 
     fn not_found(&self, id: &str) -> ReadError {

@@ -30,6 +30,14 @@ impl PayoutKey {
         Self(format!("h-{hex}"))
     }
 
+    /// The key of an attempt at the payout whose first attempt has this key: attempt 2 is `<key>-retry-1`.
+    pub fn attempt(&self, attempt: Attempt) -> Self {
+        match attempt.number() {
+            1 => self.clone(),
+            n => Self(format!("{self}-retry-{}", n - 1)),
+        }
+    }
+
     /// The id of the workflow that runs this payout.
     pub fn workflow_id(&self) -> String {
         format!("payout-{self}")
@@ -44,6 +52,41 @@ impl PayoutKey {
 impl fmt::Display for PayoutKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+/// Which attempt at a payout: 1 is the first, and the only one unless an operator has opened another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "u32", into = "u32")]
+pub struct Attempt(u32);
+
+impl Attempt {
+    /// The first.
+    pub const FIRST: Self = Self(1);
+    /// There are no more than this.
+    pub const MOST: u32 = 100;
+
+    /// The number, from 1.
+    pub fn number(self) -> u32 {
+        self.0
+    }
+
+    /// Whether it is the first, which is what a request without this field asks for.
+    pub fn is_first(&self) -> bool {
+        self.0 == 1
+    }
+}
+
+impl TryFrom<u32> for Attempt {
+    type Error = &'static str;
+    fn try_from(number: u32) -> Result<Self, Self::Error> {
+        if (1..=Self::MOST).contains(&number) { Ok(Self(number)) } else { Err("a whole number from 1 to 100") }
+    }
+}
+
+impl From<Attempt> for u32 {
+    fn from(attempt: Attempt) -> Self {
+        attempt.0
     }
 }
 
@@ -160,12 +203,22 @@ mod tests {
                         let key = PayoutKey::of(&id).to_string();
                         assert!((1..=255).contains(&text.len()));
                         assert!(is_plain(&key), "{key}");
-                        assert!(format!("{key}-retry-99").len() <= 50);
+                        assert!(PayoutKey::of(&id).attempt(Attempt(Attempt::MOST)).as_str().len() <= 50);
                     }
                     Err(_) => assert!(text.is_empty() || text.len() > 255),
                 }
             }
         }
+    }
+
+    #[test]
+    fn later_attempts_have_names_no_first_attempt_can_have() {
+        let base = PayoutKey::of(&ExternalId::parse("inv-1").unwrap());
+        assert_eq!(base.attempt(Attempt::FIRST), base);
+        let second = base.attempt(Attempt::try_from(2).unwrap());
+        assert_eq!(second.as_str(), "inv-1-retry-1");
+        assert_ne!(PayoutKey::of(&ExternalId::parse(second.as_str()).unwrap()), second);
+        assert!(Attempt::try_from(0).is_err() && Attempt::try_from(101).is_err());
     }
 
     #[test]

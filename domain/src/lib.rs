@@ -7,17 +7,25 @@
 //! [`PayoutView`] (what the provider says of it), [`Outcome`] (how it ended).
 
 mod echo;
+mod guards;
 mod ids;
 mod money;
 mod outcome;
 mod purpose;
 mod request;
+mod retry;
+mod states;
+mod transfer;
 mod view;
 
 pub use echo::{Difference, echo_check};
-pub use ids::{ExternalId, PayoutKey, Program, WalletId};
+pub use guards::{Breach, Guards, OnBreach};
+pub use ids::{Attempt, ExternalId, PayoutKey, Program, WalletId};
 pub use money::{Amount, Asset, Fiat};
-pub use outcome::{Ending, Money, Outcome, Stage, ending_of};
+pub use outcome::{Decided, Ending, Money, Outcome, ending_of};
 pub use purpose::Purpose;
 pub use request::{BankDestination, Destination, FieldError, PayoutRequest, Refusal};
+pub use retry::{Before, may_follow};
+pub use states::{Cause, Stage, TRANSITIONS, diagram};
+pub use transfer::TransferProgress;
 pub use view::{Asked, Offer, PayoutView, Progress, Requester, Until};

@@ -1,54 +1,8 @@
-//! How a payout ends, and the stages on the way there.
+//! How a payout ends, and where its money is then.
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Offer, PayoutKey, PayoutView, Progress};
-
-/// Where a payout is, as operations people search for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Stage {
-    /// Asked for; being claimed and checked.
-    Requested,
-    /// Being quoted and created at the provider.
-    Creating,
-    /// Waiting for the provider's deposit address.
-    AwaitingInstructions,
-    /// Being checked and confirmed: from here on money may move.
-    Confirming,
-    /// Confirmed; on its way to the bank.
-    Settling,
-    /// Over, see [`Ending`].
-    Completed,
-    /// Over, see [`Ending`].
-    Failed,
-    /// Over, see [`Ending`].
-    Rejected,
-    /// Over, see [`Ending`].
-    Expired,
-    /// Over, see [`Ending`].
-    Canceled,
-    /// Waits for a person.
-    NeedsPerson,
-}
-
-impl Stage {
-    /// The text that is searched for.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Requested => "Requested",
-            Self::Creating => "Creating",
-            Self::AwaitingInstructions => "AwaitingInstructions",
-            Self::Confirming => "Confirming",
-            Self::Settling => "Settling",
-            Self::Completed => "Completed",
-            Self::Failed => "Failed",
-            Self::Rejected => "Rejected",
-            Self::Expired => "Expired",
-            Self::Canceled => "Canceled",
-            Self::NeedsPerson => "NeedsPerson",
-        }
-    }
-}
+use crate::{Offer, PayoutKey, PayoutView, Progress, Stage};
 
 /// How a payout ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,11 +17,12 @@ pub enum Ending {
     Expired,
     /// It was called off.
     Canceled,
-    /// We cannot tell, or must not decide: a person looks.
-    NeedsPerson,
 }
 
 impl Ending {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Completed, Self::Failed, Self::Rejected, Self::Expired, Self::Canceled];
+
     /// The stage that says so.
     pub fn stage(self) -> Stage {
         match self {
@@ -76,7 +31,6 @@ impl Ending {
             Self::Rejected => Stage::Rejected,
             Self::Expired => Stage::Expired,
             Self::Canceled => Stage::Canceled,
-            Self::NeedsPerson => Stage::NeedsPerson,
         }
     }
 }
@@ -91,6 +45,10 @@ pub enum Money {
     Untouched,
     /// With the payout provider: ask for it back.
     WithProvider,
+    /// Back in our wallet, as a person has found.
+    Returned,
+    /// Gone, as a person has decided.
+    WrittenOff,
     /// Not known: look at the transfer before paying anyone again.
     Unknown,
 }
@@ -119,39 +77,39 @@ pub struct Outcome {
     /// The best offer of the quote: what the bank account gets, as quoted (providers hold no price).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quoted: Option<Offer>,
+    /// Who ended it and why, where a person did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decided: Option<Decided>,
 }
 
-/// How a payout ended that the provider says is over: ending, where the tokens are, and why. None while it is not.
+/// Who decided something about a payout, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decided {
+    /// Who.
+    pub by: String,
+    /// Why, in that person's words.
+    pub why: String,
+}
+
+impl std::fmt::Display for Decided {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.by, self.why)
+    }
+}
+
+/// How a payout ended that the provider says is over: ending, where the tokens are, and why. None while it is not, and
+/// while it is over but its transfer still may move the tokens: then that transfer has to come to its own end first.
 pub fn ending_of(view: &PayoutView) -> Option<(Ending, Money, String)> {
-    let said = |text: &str| match &view.reason {
+    let said = |text: String| match &view.reason {
         Some(reason) => format!("{text}: {reason}"),
-        None => text.to_owned(),
+        None => text,
     };
-    let transfer = view.transfer.as_deref();
-    Some(match &view.progress {
-        Progress::Completed => (Ending::Completed, Money::Paid, said("the bank has been paid")),
-        Progress::Rejected => (Ending::Rejected, Money::Untouched, said("a rule or a person at the provider said no")),
-        Progress::Canceled => (Ending::Canceled, Money::Untouched, said("cancelled at the provider")),
-        Progress::Expired => match transfer {
-            None => (Ending::Expired, Money::Untouched, said("expired at the provider before any transfer")),
-            // The payout is over, its transfer may not be: somebody could still approve it.
-            Some(id) => (
-                Ending::NeedsPerson,
-                Money::Unknown,
-                said(&format!("expired at the provider with transfer {id} made; look at that transfer first")),
-            ),
-        },
-        Progress::Failed if view.deposited => {
-            (Ending::Failed, Money::WithProvider, said("failed after the provider had the tokens; ask for them back"))
-        }
-        Progress::Failed => match transfer {
-            None => (Ending::Failed, Money::Untouched, said("failed before any transfer")),
-            Some(id) => (
-                Ending::Failed,
-                Money::Unknown,
-                said(&format!("failed with transfer {id} made; look at that transfer")),
-            ),
-        },
+    let (ending, word) = match &view.progress {
+        Progress::Completed => return Some((Ending::Completed, Money::Paid, said("the bank has been paid".into()))),
+        Progress::Rejected => (Ending::Rejected, "a rule or a person at the provider said no"),
+        Progress::Canceled => (Ending::Canceled, "cancelled at the provider"),
+        Progress::Expired => (Ending::Expired, "expired at the provider"),
+        Progress::Failed => (Ending::Failed, "failed at the provider"),
         Progress::Preparing
         | Progress::AwaitingConfirmation
         | Progress::Submitting
@@ -159,21 +117,36 @@ pub fn ending_of(view: &PayoutView) -> Option<(Ending, Money, String)> {
         | Progress::Depositing
         | Progress::Disbursing
         | Progress::Unrecognised { .. } => return None,
+    };
+    if view.deposited {
+        let text = format!("{word} after it had the tokens; ask for them back");
+        return Some((ending, Money::WithProvider, said(text)));
+    }
+    let Some(transfer) = &view.transfer else {
+        return Some((ending, Money::Untouched, said(format!("{word} before any transfer"))));
+    };
+    let progress = view.transfer_progress.as_ref()?;
+    Some(if progress.moved()? {
+        let text = format!("{word}, yet transfer {transfer} has arrived there; ask for the tokens back");
+        (ending, Money::WithProvider, said(text))
+    } else {
+        (ending, Money::Untouched, said(format!("{word}; transfer {transfer} was {}", progress.describe())))
     })
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
-    use crate::{Asked, Requester, Until};
+    use crate::{Asked, Requester, TransferProgress, Until};
 
-    fn view(progress: Progress) -> PayoutView {
+    pub(crate) fn view(progress: Progress) -> PayoutView {
         PayoutView {
             payout: "pyt-1".into(),
             progress,
             reason: None,
             deposit_address: None,
             transfer: None,
+            transfer_progress: None,
             transaction_hash: None,
             deposited: false,
             asked: Asked {
@@ -193,7 +166,7 @@ mod tests {
         }
     }
 
-    fn all() -> Vec<Progress> {
+    pub(crate) fn all() -> Vec<Progress> {
         vec![
             Progress::Preparing,
             Progress::AwaitingConfirmation,
@@ -219,34 +192,44 @@ mod tests {
 
     #[test]
     fn every_final_reading_ends_every_wait_and_an_unknown_word_ends_none() {
-        for until in [Until::Ready, Until::HeldOrFinal, Until::NotHeld, Until::Final] {
+        for until in [Until::Ready, Until::HeldOrFinal, Until::NotHeld, Until::Certain] {
             for progress in all() {
                 if progress.is_final() {
-                    assert!(until.is_met_by(&progress), "{until:?} {progress:?}");
+                    assert!(until.is_met_by(&view(progress.clone())), "{until:?} {progress:?}");
                 }
                 if matches!(progress, Progress::Unrecognised { .. }) {
-                    assert!(!until.is_met_by(&progress), "{until:?}");
+                    assert!(!until.is_met_by(&view(progress)), "{until:?}");
                 }
             }
         }
     }
 
     #[test]
-    fn only_a_completed_payout_says_paid_and_untouched_is_said_only_without_a_transfer() {
-        for progress in all() {
-            for transfer in [None, Some("xfr-1".to_owned())] {
-                for deposited in [false, true] {
-                    let mut v = view(progress.clone());
-                    v.transfer = transfer.clone();
-                    v.deposited = deposited;
-                    let Some((ending, money, _)) = ending_of(&v) else { continue };
-                    assert_eq!(money == Money::Paid, ending == Ending::Completed);
-                    let denied = matches!(progress, Progress::Rejected | Progress::Canceled);
-                    if money == Money::Untouched && !denied {
-                        assert!(transfer.is_none());
-                    }
-                }
+    fn where_the_money_is_follows_from_deposit_and_transfer_alone() {
+        let transfers = [
+            (None, Some(Money::Untouched)),
+            (Some(TransferProgress::Pending), None),
+            (Some(TransferProgress::Broadcast), None),
+            (Some(TransferProgress::Unrecognised { word: "Lost".into() }), None),
+            (Some(TransferProgress::Confirmed), Some(Money::WithProvider)),
+            (Some(TransferProgress::Failed), Some(Money::Untouched)),
+            (Some(TransferProgress::Rejected), Some(Money::Untouched)),
+        ];
+        for progress in all().into_iter().filter(|progress| progress.is_final() && *progress != Progress::Completed) {
+            for (transfer, expected) in &transfers {
+                let mut v = view(progress.clone());
+                v.transfer = transfer.as_ref().map(|_| "xfr-1".to_owned());
+                v.transfer_progress = transfer.clone();
+                let money = ending_of(&v).map(|(_, money, _)| money);
+                assert_eq!(money, *expected, "{progress:?} {transfer:?}");
+                v.deposited = true;
+                assert_eq!(ending_of(&v).map(|(_, money, _)| money), Some(Money::WithProvider));
+                // A transfer that was not read says nothing.
+                v.deposited = false;
+                v.transfer_progress = None;
+                assert_eq!(ending_of(&v).is_none(), v.transfer.is_some());
             }
         }
+        assert_eq!(ending_of(&view(Progress::Completed)).map(|(_, money, _)| money), Some(Money::Paid));
     }
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::{Amount, Asset, ExternalId, PayoutKey, Program, Purpose, WalletId};
+use crate::{Amount, Asset, Attempt, ExternalId, Guards, OnBreach, PayoutKey, Program, Purpose, WalletId};
 
 /// One payout, checked. Whoever holds one holds valid fields: the only way in is [`PayoutRequest::parse`].
 ///
@@ -29,6 +29,13 @@ pub struct PayoutRequest {
     /// What the payout belongs to in the caller's books.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub program: Option<Program>,
+    /// What the quote may not exceed or fall short of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guards: Option<Guards>,
+    /// Which attempt at this payout; more than 1 only where an operator has opened it. Not part of the digest: every
+    /// attempt pays the same request.
+    #[serde(skip_serializing_if = "Attempt::is_first")]
+    pub attempt: Attempt,
 }
 
 /// Reads what [`PayoutRequest::parse`] reads, so that no unchecked request exists, not even one from a history.
@@ -108,17 +115,24 @@ impl PayoutRequest {
         let amount = all.text("amount", &mut errors, Amount::parse);
         let destination = all.object("destination", &mut errors, destination);
         let program = all.optional_text("program", &mut errors, Program::parse);
+        let guards = all.optional_object("guards", &mut errors, guards);
+        let attempt = all.attempt(&mut errors);
         all.close(&mut errors);
         match (external_id, wallet_id, asset, amount, destination) {
             (Some(external_id), Some(wallet_id), Some(asset), Some(amount), Some(destination)) if errors.is_empty() => {
-                Ok(Self { external_id, wallet_id, asset, amount, destination, program })
+                Ok(Self { external_id, wallet_id, asset, amount, destination, program, guards, attempt })
             }
             _ => Err(Refusal(errors)),
         }
     }
 
-    /// The key this payout has for ever.
+    /// The key this attempt at the payout has for ever.
     pub fn key(&self) -> PayoutKey {
+        self.base_key().attempt(self.attempt)
+    }
+
+    /// The key of the payout's first attempt.
+    pub fn base_key(&self) -> PayoutKey {
         PayoutKey::of(&self.external_id)
     }
 
@@ -127,7 +141,8 @@ impl PayoutRequest {
     /// Taken over the checked form, so that the order of fields, spaces and the case of a contract address make no
     /// difference, with a tag in front so that it can never be taken for a digest of something else.
     pub fn digest(&self) -> String {
-        let json = serde_json::to_vec(self).unwrap_or_default(); // a struct of strings always serialises
+        let first = Self { attempt: Attempt::FIRST, ..self.clone() };
+        let json = serde_json::to_vec(&first).unwrap_or_default(); // a struct of strings always serialises
         let hash = Sha256::new().chain_update(b"remit.payout.v1\n").chain_update(&json).finalize();
         hash.iter().map(|byte| format!("{byte:02x}")).collect()
     }
@@ -198,6 +213,22 @@ fn destination(fields: &mut Fields<'_>, errors: &mut Vec<FieldError>) -> Option<
     }))
 }
 
+fn guards(fields: &mut Fields<'_>, errors: &mut Vec<FieldError>) -> Option<Guards> {
+    let before = errors.len();
+    let fees_at_most = fields.optional_text("feesAtMost", errors, Guards::amount);
+    let fees_at_most_bps = fields.optional_number("feesAtMostBps", errors, 10_000, "basis points, 0 to 10000");
+    let receives_at_least = fields.optional_text("receivesAtLeast", errors, Guards::amount);
+    let quote_at_most_seconds =
+        fields.optional_number("quoteAtMostSeconds", errors, 86_400, "seconds, 1 to 86400").filter(|s| *s > 0);
+    let on_breach = fields.optional_text("onBreach", errors, OnBreach::parse).unwrap_or_default();
+    let guards = Guards { fees_at_most, fees_at_most_bps, receives_at_least, quote_at_most_seconds, on_breach };
+    if guards.are_none() && errors.len() == before {
+        let expected = "at least one of feesAtMost, feesAtMostBps, receivesAtLeast, quoteAtMostSeconds";
+        errors.push(wrong(fields.path, Some(&Value::Object(Default::default())), expected));
+    }
+    (errors.len() == before).then_some(guards)
+}
+
 /// An id that only the provider understands.
 fn opaque(text: &str) -> Result<String, &'static str> {
     let fits = (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
@@ -266,6 +297,36 @@ impl<'a> Fields<'a> {
         let read = read(&mut inner, errors);
         inner.close(errors);
         read
+    }
+
+    fn optional_object<T>(
+        &mut self,
+        field: &str,
+        errors: &mut Vec<FieldError>,
+        read: impl FnOnce(&mut Fields<'_>, &mut Vec<FieldError>) -> Option<T>,
+    ) -> Option<T> {
+        if matches!(self.left.get(field), None | Some(Value::Null)) {
+            self.left.remove(field);
+            return None;
+        }
+        self.object(field, errors, read)
+    }
+
+    fn optional_number(&mut self, field: &str, errors: &mut Vec<FieldError>, most: u32, expected: &str) -> Option<u32> {
+        let value = self.left.remove(field).filter(|value| !value.is_null())?;
+        let number = value.as_u64().and_then(|n| u32::try_from(n).ok()).filter(|n| *n <= most);
+        if number.is_none() {
+            errors.push(wrong(&self.name(field), Some(value), &format!("a whole number of {expected}")));
+        }
+        number
+    }
+
+    fn attempt(&mut self, errors: &mut Vec<FieldError>) -> Attempt {
+        let number = self.optional_number("attempt", errors, Attempt::MOST, "attempts, 1 to 100").unwrap_or(1);
+        Attempt::try_from(number).unwrap_or_else(|expected| {
+            errors.push(wrong(&self.name("attempt"), Some(&Value::from(number)), expected));
+            Attempt::FIRST
+        })
     }
 
     /// For when an error is on record already and what else is here cannot be judged.
@@ -348,6 +409,16 @@ mod tests {
             (|j| j["destination"]["accountId"] = json!("a b"), "destination.accountId \"a b\""),
             (|j| j["program"] = json!("pay roll"), "program \"pay roll\""),
             (|j| j["memo"] = json!("hi"), "memo \"hi\""),
+            (|j| j["attempt"] = json!(0), "attempt 0"),
+            (|j| j["attempt"] = json!(101), "attempt 101"),
+            (|j| j["attempt"] = json!("2"), "attempt \"2\""),
+            (|j| j["guards"] = json!({}), "guards {}"),
+            (|j| j["guards"] = json!({"onBreach": "ask"}), "guards {}"),
+            (|j| j["guards"] = json!({"feesAtMost": 12.5}), "guards.feesAtMost 12.5"),
+            (|j| j["guards"] = json!({"feesAtMost": "-1"}), "guards.feesAtMost \"-1\""),
+            (|j| j["guards"] = json!({"feesAtMostBps": 10_001}), "guards.feesAtMostBps 10001"),
+            (|j| j["guards"] = json!({"receivesAtLeast": "1", "onBreach": "pay"}), "guards.onBreach \"pay\""),
+            (|j| j["guards"] = json!({"receivesAtLeast": "1", "slippage": 1}), "guards.slippage 1"),
             (|j| *j = json!([1]), "(the whole request) [1]"),
             (
                 |j| {
@@ -361,6 +432,18 @@ mod tests {
         }
         let long = errors_of(|j| j["externalId"] = json!("x".repeat(300)));
         assert!(long[0].starts_with("externalId \"xxx") && long[0].ends_with("(302 bytes)"), "{long:?}");
+    }
+
+    #[test]
+    fn a_search_attribute_never_exceeds_what_the_server_takes() {
+        let mut json = good();
+        json["program"] = json!("p".repeat(64));
+        let request = PayoutRequest::parse(&json).unwrap();
+        for value in [request.wallet_id.as_str(), &request.asset.label(), "p".repeat(64).as_str()] {
+            assert!(value.len() <= 255);
+        }
+        json["program"] = json!("p".repeat(65));
+        assert!(PayoutRequest::parse(&json).is_err());
     }
 
     #[test]
@@ -378,6 +461,9 @@ mod tests {
         let mut same = good();
         same["asset"]["contract"] = json!("0x3c499c542cef5e3811e1192ce70d8cc03d5c3359");
         same["program"] = Value::Null;
+        same["guards"] = Value::Null;
+        // Another attempt pays the same request, under another key.
+        same["attempt"] = json!(2);
         assert_eq!(PayoutRequest::parse(&same).unwrap().digest(), base);
         type Change = fn(&mut Value);
         let changes: &[Change] = &[
@@ -387,6 +473,7 @@ mod tests {
             |j| j["destination"]["accountId"] = json!("acc-2"),
             |j| j["destination"]["purpose"] = json!("other"),
             |j| j["program"] = json!("payroll"),
+            |j| j["guards"] = json!({"feesAtMost": "25"}),
         ];
         for change in changes {
             let mut other = good();

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Asset, Fiat};
+use crate::{Asset, Fiat, TransferProgress, ending_of};
 
 /// A reading of a payout at the provider.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +21,9 @@ pub struct PayoutView {
     /// The on-chain transfer that carries the tokens, once there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transfer: Option<String>,
+    /// How far that transfer is. Read only when the payout is over and this alone says where the money is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transfer_progress: Option<TransferProgress>,
     /// The hash of that transfer's transaction.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transaction_hash: Option<String>,
@@ -157,22 +160,23 @@ pub enum Until {
     HeldOrFinal,
     /// People at the provider have answered, or it is over.
     NotHeld,
-    /// It is over.
-    Final,
+    /// It is over, and it is certain where the money is.
+    Certain,
 }
 
 impl Until {
     /// True when this reading is what was waited for.
     ///
     /// A word we do not know never is: it is waited on until the deadline that stands behind every wait.
-    pub fn is_met_by(self, progress: &Progress) -> bool {
+    pub fn is_met_by(self, view: &PayoutView) -> bool {
+        let progress = &view.progress;
         let unknown = matches!(progress, Progress::Unrecognised { .. });
         match self {
             Self::Now => true,
             Self::Ready => !unknown && *progress != Progress::Preparing,
             Self::HeldOrFinal => *progress == Progress::Held || progress.is_final(),
             Self::NotHeld => !unknown && *progress != Progress::Held,
-            Self::Final => progress.is_final(),
+            Self::Certain => ending_of(view).is_some(),
         }
     }
 }

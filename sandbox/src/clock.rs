@@ -1,4 +1,4 @@
-//! Time of an organisation: wall time plus an offset, and what falls due when.
+//! Time of an organisation: wall time plus an offset, which may be less than nothing, and what falls due when.
 
 use std::collections::BTreeMap;
 
@@ -37,14 +37,16 @@ pub(crate) enum Due {
 #[derive(Debug)]
 pub(crate) struct Clock {
     now_ms: i64,
+    /// Below zero when the organisation's clock was made to run behind.
     ahead_ms: i64,
     timers: BTreeMap<(i64, u64), Due>,
     made: u64,
 }
 
 impl Clock {
-    pub(crate) fn new() -> Self {
-        Self { now_ms: wall_ms(), ahead_ms: 0, timers: BTreeMap::new(), made: 0 }
+    /// A clock that is so much ahead of the wall's from the beginning on.
+    pub(crate) fn new(ahead_ms: i64) -> Self {
+        Self { now_ms: wall_ms() + ahead_ms, ahead_ms, timers: BTreeMap::new(), made: 0 }
     }
 
     /// The organisation's time. Inside a timer it is the time the timer was due.
@@ -85,7 +87,7 @@ impl Clock {
         self.timers.keys().next().map(|(due, _)| *due)
     }
 
-    /// Moves the clock ahead of the wall so that it shows at least `to_ms`. Never back.
+    /// Moves the clock ahead so that it shows at least `to_ms`. Never back.
     pub(crate) fn jump_to(&mut self, to_ms: i64) {
         let missing = to_ms - self.target_ms();
         if missing > 0 {

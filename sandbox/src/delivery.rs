@@ -212,6 +212,7 @@ pub(crate) fn emit(state: &mut State, kind: &str, data: &impl Serialize, externa
         .map(|webhook| webhook.id.clone())
         .collect();
     for webhook_id in listeners {
+        state.faults.count_webhook();
         if let Some(fault) = state.faults.strike(FaultKind::UnknownEventKind, place) {
             let event = make(state, &webhook_id, fault.word_or("payout.weather.changed"), data.clone());
             queue(state, event);

@@ -1,9 +1,11 @@
 //! Faults on request: what goes wrong, where, how often.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use crate::answer::Refusal;
 use crate::ids::Ids;
+use crate::plan::{Plan, Share};
 
 /// What can be made to go wrong. The README says what each does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,6 +97,9 @@ pub(crate) struct Fault {
     /// For `slow` real milliseconds; for `readsLag` and `delayWebhook` the organisation's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) ms: Option<u32>,
+    /// A random time up to this, instead of `ms`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) up_to_ms: Option<u32>,
     /// The unknown word to use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) word: Option<String>,
@@ -109,6 +114,25 @@ fn once() -> u64 {
 }
 
 impl Fault {
+    /// A fault of this kind that strikes once, at its usual place.
+    pub(crate) fn of(kind: FaultKind) -> Self {
+        Self {
+            kind,
+            on: None,
+            when: before_effect(),
+            times: once(),
+            after: 0,
+            probability: None,
+            external_id: None,
+            event_kind: None,
+            status: None,
+            retry_after_seconds: None,
+            ms: None,
+            up_to_ms: None,
+            word: None,
+        }
+    }
+
     pub(crate) fn ms(&self) -> u32 {
         self.ms.unwrap_or_default()
     }
@@ -121,8 +145,8 @@ impl Fault {
         if self.kind == FaultKind::Status && !self.status.is_some_and(|status| (200..=599).contains(&status)) {
             return Err(Refusal::field("status", self.status, "an HTTP status from 200 to 599"));
         }
-        if self.kind.needs_ms() && self.ms.is_none() {
-            return Err(Refusal::field("ms", self.ms, "a number of milliseconds, which this kind needs"));
+        if self.kind.needs_ms() && self.ms.is_none() && self.up_to_ms.is_none() {
+            return Err(Refusal::field("ms", self.ms, "a number of milliseconds, or upToMs: this kind needs one"));
         }
         if self.times == 0 {
             return Err(Refusal::field("times", self.times, "1 or more"));
@@ -147,6 +171,9 @@ pub(crate) struct Entry {
     pub(crate) fault: Fault,
     passed: u64,
     pub(crate) struck: u64,
+    /// Which share of the plan it belongs to.
+    #[serde(rename = "plan", skip_serializing_if = "Option::is_none")]
+    share: Option<Share>,
 }
 
 /// Where something is happening that a fault may strike.
@@ -158,24 +185,92 @@ pub(crate) struct Place<'a> {
     pub(crate) event_kind: Option<&'a str>,
 }
 
-/// The fault plan of an organisation.
+/// The faults of an organisation: one list, the first entry that fits strikes. A plan's entries are at its end.
 #[derive(Debug)]
 pub(crate) struct Faults {
     entries: Vec<Entry>,
     made: u64,
     dice: Ids,
+    plan: Option<Planned>,
+}
+
+/// The plan that is in force, and how much has passed under it.
+#[derive(Debug)]
+struct Planned {
+    plan: Plan,
+    calls: u64,
+    webhooks: u64,
 }
 
 impl Faults {
     pub(crate) fn new(seed: u64) -> Self {
-        Self { entries: Vec::new(), made: 0, dice: Ids::new(seed) }
+        Self { entries: Vec::new(), made: 0, dice: Ids::new(seed), plan: None }
     }
 
     pub(crate) fn add(&mut self, fault: Fault) -> Result<&Entry, Refusal> {
         fault.check()?;
+        let place = self.entries.iter().position(|entry| entry.share.is_some()).unwrap_or(self.entries.len());
+        let entry = self.entry(fault, None);
+        self.entries.insert(place, entry);
+        self.entries.get(place).ok_or_else(|| Refusal::new(500, "the fault was not kept"))
+    }
+
+    fn entry(&mut self, fault: Fault, share: Option<Share>) -> Entry {
         self.made += 1;
-        self.entries.push(Entry { id: format!("fault-{}", self.made), fault, passed: 0, struck: 0 });
-        self.entries.last().ok_or_else(|| Refusal::new(500, "the fault was not kept"))
+        Entry { id: format!("fault-{}", self.made), fault, passed: 0, struck: 0, share }
+    }
+
+    /// Puts a plan in the place of the one before, with all counts at nought.
+    ///
+    /// # Errors
+    /// 400 when a share is none, or three are more than the whole.
+    pub(crate) fn set_plan(&mut self, plan: Plan) -> Result<(), Refusal> {
+        plan.check()?;
+        self.remove_plan();
+        if let Some(seed) = plan.seed {
+            self.dice = Ids::new(seed);
+        }
+        for (share, fault) in plan.faults() {
+            fault.check()?;
+            let entry = self.entry(fault, Some(share));
+            self.entries.push(entry);
+        }
+        self.plan = Some(Planned { plan, calls: 0, webhooks: 0 });
+        Ok(())
+    }
+
+    pub(crate) fn remove_plan(&mut self) {
+        self.entries.retain(|entry| entry.share.is_none());
+        self.plan = None;
+    }
+
+    /// The plan with what passed under it and how often each share struck.
+    pub(crate) fn plan_view(&self) -> Value {
+        let struck = |share: Share| -> u64 {
+            self.entries.iter().filter(|entry| entry.share == Some(share)).map(|entry| entry.struck).sum()
+        };
+        let planned = self.plan.as_ref();
+        let all = Share::ALL.map(|share| (share.name().to_owned(), Value::from(struck(share))));
+        json!({
+            "plan": planned.map(|planned| &planned.plan),
+            "calls": planned.map_or(0, |planned| planned.calls),
+            "webhooks": planned.map_or(0, |planned| planned.webhooks),
+            "struck": serde_json::Map::from_iter(all),
+        })
+    }
+
+    /// A call came, whatever will become of it.
+    pub(crate) fn count_call(&mut self) {
+        if let Some(planned) = &mut self.plan {
+            planned.calls += 1;
+        }
+    }
+
+    /// A webhook was to be sent, whatever will become of it.
+    pub(crate) fn count_webhook(&mut self) {
+        if let Some(planned) = &mut self.plan {
+            planned.webhooks += 1;
+        }
     }
 
     pub(crate) fn entries(&self) -> &[Entry] {
@@ -184,6 +279,7 @@ impl Faults {
 
     pub(crate) fn clear(&mut self) {
         self.entries.clear();
+        self.plan = None;
     }
 
     pub(crate) fn remove(&mut self, id: &str) -> Option<Entry> {
@@ -218,7 +314,8 @@ impl Faults {
                 continue;
             }
             entry.struck += 1;
-            return Some(entry.fault.clone());
+            let ms = entry.fault.up_to_ms.map(|most| dice.up_to(most)).or(entry.fault.ms);
+            return Some(Fault { ms, ..entry.fault.clone() });
         }
         None
     }

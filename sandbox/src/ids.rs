@@ -46,6 +46,11 @@ impl Ids {
         bs58::encode(self.bytes::<N>()).into_string()
     }
 
+    /// From 0 to this.
+    pub(crate) fn up_to(&mut self, most: u32) -> u32 {
+        self.source.random_range(0..=most)
+    }
+
     /// True with this probability, between 0 and 1.
     pub(crate) fn chance(&mut self, probability: f64) -> bool {
         self.source.random_bool(probability.clamp(0.0, 1.0))

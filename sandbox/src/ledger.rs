@@ -1,7 +1,8 @@
-//! The books: what was asked, what was accepted, what moved. What tests assert on.
+//! The books: what was asked, what was accepted, what moved. What tests and auditors compare with.
 
 use std::collections::BTreeMap;
 
+use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
 use crate::organisation::State;
@@ -43,9 +44,64 @@ pub(crate) fn view(state: &State, external_id: Option<&str>) -> Value {
                 + with(TransferStatus::Executing)
                 + with(TransferStatus::Broadcasted),
         },
+        "byExternalId": by_external_id(&payouts, &transfers),
         "balances": balances(state),
         "sums": sums(state),
     })
+}
+
+/// What one external id came to, for whoever compares it with books of his own.
+#[derive(Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Line<'a> {
+    external_id: Option<&'a str>,
+    create_calls: u64,
+    creates_accepted: u64,
+    confirm_calls: u64,
+    confirms_accepted: u64,
+    cancels_accepted: u64,
+    transfers: u64,
+    transfers_open: u64,
+    transfers_confirmed: u64,
+    /// What its confirmed transfers moved, as text: a number that size does not survive other readers.
+    #[serde(serialize_with = "as_text")]
+    moved: u128,
+}
+
+fn as_text<S: Serializer>(amount: &u128, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(amount)
+}
+
+/// One line for each external id, in the order of the ids; what has none shares the first line.
+fn by_external_id<'a>(payouts: &[&'a Payout], transfers: &[&'a Transfer]) -> Vec<Line<'a>> {
+    let mut lines: BTreeMap<Option<&str>, Line<'_>> = BTreeMap::new();
+    let mut id_of = BTreeMap::new();
+    for payout in payouts {
+        let external_id = payout.wire.external_id.as_deref();
+        id_of.insert(payout.wire.id.as_str(), external_id);
+        let line = lines.entry(external_id).or_default();
+        line.create_calls += payout.counts.create_calls;
+        line.creates_accepted += 1;
+        line.confirm_calls += payout.counts.confirm_calls;
+        line.confirms_accepted += payout.counts.confirms_accepted;
+        line.cancels_accepted += payout.counts.cancels_accepted;
+    }
+    for transfer in transfers {
+        let of_payout = transfer.payout_id.as_deref().and_then(|id| id_of.get(id).copied());
+        let line = lines.entry(of_payout.unwrap_or(transfer.wire.external_id.as_deref())).or_default();
+        line.transfers += 1;
+        match transfer.wire.status {
+            TransferStatus::Pending | TransferStatus::Executing | TransferStatus::Broadcasted => {
+                line.transfers_open += 1;
+            }
+            TransferStatus::Confirmed => {
+                line.transfers_confirmed += 1;
+                line.moved = line.moved.saturating_add(transfer.amount);
+            }
+            TransferStatus::Failed | TransferStatus::Rejected => {}
+        }
+    }
+    lines.into_iter().map(|(external_id, line)| Line { external_id, ..line }).collect()
 }
 
 fn payout_view(payout: &Payout) -> Value {

@@ -22,6 +22,7 @@ mod networks;
 mod organisation;
 mod payouts;
 mod permissions;
+mod plan;
 mod policies;
 mod policy_rules;
 mod rate_limit;

@@ -54,6 +54,8 @@ pub(crate) struct State {
     pub(crate) past: Past,
     pub(crate) requests: VecDeque<LoggedRequest>,
     pub(crate) request_counts: BTreeMap<&'static str, u64>,
+    /// Calls that came and have not been answered yet.
+    pub(crate) under_way: u64,
 }
 
 /// One request, for whoever wants to know what was asked.
@@ -99,11 +101,11 @@ impl Past {
 }
 
 impl State {
-    pub(crate) fn new(id: String, name: String, seed: u64, ids: Ids, settings: Settings) -> Self {
+    pub(crate) fn new(id: String, name: String, seed: u64, ids: Ids, settings: Settings, clock: Clock) -> Self {
         Self {
             id,
             name,
-            clock: Clock::new(),
+            clock,
             ids,
             settings,
             faults: Faults::new(seed),
@@ -124,6 +126,7 @@ impl State {
             past: Past::default(),
             requests: VecDeque::new(),
             request_counts: BTreeMap::new(),
+            under_way: 0,
         }
     }
 

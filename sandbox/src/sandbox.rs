@@ -11,6 +11,7 @@ use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::answer::Refusal;
+use crate::clock::Clock;
 use crate::ids::Ids;
 use crate::organisation::{Organisation, State};
 use crate::settings::Settings;
@@ -43,13 +44,19 @@ impl Sandbox {
 
     /// Starts an organisation. Ids differ between organisations even when they share a seed:
     /// a seed given here only decides the dice of its faults.
-    pub(crate) fn start(&self, name: Option<String>, seed: Option<u64>, settings: Settings) -> Arc<Organisation> {
+    pub(crate) fn start(
+        &self,
+        name: Option<String>,
+        seed: Option<u64>,
+        settings: Settings,
+        clock: Clock,
+    ) -> Arc<Organisation> {
         let number = self.made.fetch_add(1, Ordering::Relaxed) + 1;
         let mut ids = Ids::new(self.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(number));
         let id = ids.id("or");
         let name = name.unwrap_or_else(|| format!("organisation {number}"));
         let seed = seed.unwrap_or_else(|| self.seed.wrapping_add(number));
-        let state = State::new(id.clone(), name, seed, ids, settings);
+        let state = State::new(id.clone(), name, seed, ids, settings, clock);
         let organisation = Organisation::start(state, self.http.clone(), self.stop.child_token());
         self.organisations.write().unwrap_or_else(PoisonError::into_inner).insert(id, Arc::clone(&organisation));
         organisation

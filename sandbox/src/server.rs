@@ -160,7 +160,10 @@ enum Early {
 async fn answer(organisation: &Organisation, token: String, arrival: Arrival) -> Reply {
     let user_action = arrival.header("x-dfns-useraction").map(str::to_owned);
     let mut log = Logged { method: arrival.method.clone(), path: arrival.path.clone(), user: String::new() };
-    let start = organisation.with(|state| begin(state, &token, arrival, &mut log));
+    let start = organisation.with(|state| {
+        state.under_way += 1;
+        begin(state, &token, arrival, &mut log)
+    });
     let (visit, route) = match start {
         Start::Go { visit, route, wait_ms } => {
             pause(organisation, wait_ms).await;
@@ -218,6 +221,7 @@ fn begin(state: &mut State, token: &str, arrival: Arrival, log: &mut Logged) -> 
         return stop(Refusal::new(404, format!("no such call: {} {}", arrival.method, arrival.path)));
     };
     *state.request_counts.entry(route.name).or_default() += 1;
+    state.faults.count_call();
 
     let Arrival { method, path, query, body, .. } = arrival;
     let mut visit = Visit { method, path, query, body, user_id, token_id, ids, as_of_ms: None };
@@ -395,6 +399,7 @@ fn cut(organisation: &Organisation, log: Logged) -> Reply {
 
 fn note(state: &mut State, log: Logged, status: u16) {
     tracing::debug!(organisation = %state.id, method = %log.method, path = %log.path, status, "Answered");
+    state.under_way = state.under_way.saturating_sub(1);
     let date = state.clock.now();
     state.log(LoggedRequest { date, method: log.method, path: log.path, status, user: log.user });
 }

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use anyhow::{Error, Result};
+use remit_client::{Action as Decide, Answer, Order, Resolve, Status, Whereabouts};
 use remit_dfns::{
     Action, ActivityKind, ApprovalGroup, ApprovalStatus, Approvers, DecisionValue, Dfns, ListApprovals, PolicyBody,
     Rule, UserList,
 };
-use remit_domain::{Ending, PayoutRequest, Progress};
+use remit_domain::{Ending, PayoutRequest, Progress, Stage};
 use serde_json::json;
 
 use crate::dev::{APPROVER, Organisation, System};
@@ -38,8 +39,10 @@ pub(super) enum Script {
     Approve,
     /// Its webhooks are lost.
     LoseWebhooks,
-    /// The deposit address changes between our check and our Confirm.
+    /// The deposit address changes between our check and our Confirm; a person gives the payout up.
     ChangeAddress,
+    /// A person calls it off.
+    CallOff,
     /// Its time is moved.
     TimeMoves,
 }
@@ -91,10 +94,17 @@ impl Case {
         },
         Self {
             id: "demo-address-changed",
-            shows: "the deposit address changes before Confirm: nothing is sent",
+            shows: "the deposit address changes before Confirm: nothing is sent, a person gives it up",
             amount: 6_000_000_000,
-            expected: Ending::NeedsPerson,
+            expected: Ending::Canceled,
             script: Script::ChangeAddress,
+        },
+        Self {
+            id: "demo-canceled",
+            shows: "called off while it waits for its deposit address",
+            amount: 8_000_000_099,
+            expected: Ending::Canceled,
+            script: Script::CallOff,
         },
         Self {
             id: "demo-no-instructions",
@@ -112,7 +122,7 @@ pub(super) async fn prepare(case: &Case, organisation: &Organisation) -> Result<
     // A person writes the rules: the paying account may not.
     let person = || organisation.dfns(APPROVER);
     match case.script {
-        Script::Plain | Script::TimeMoves => {}
+        Script::Plain | Script::TimeMoves | Script::CallOff => {}
         Script::Block => policy(&person()?, case, &wallet.id, Action::block()).await?,
         Script::Approve => {
             let approver = organisation.user(APPROVER)?.user_id.clone();
@@ -180,6 +190,31 @@ pub(super) async fn approve(system: &System) -> Error {
     }
 }
 
+/// What operations people do about this payout, once it is time: the order, or nothing.
+///
+/// # Errors
+/// When the order is not answered.
+pub(super) async fn operate(system: &System, case: &Case, status: &Status) -> Result<Option<Answer>> {
+    let order = |why: &str| Order { by: APPROVER.to_owned(), why: why.to_owned() };
+    Ok(match case.script {
+        Script::ChangeAddress if status.stage == Stage::NeedsPerson => {
+            let action = Decide::GiveUp(Whereabouts::NotSent);
+            let resolve = Resolve { order: order("nobody knows that address"), action };
+            Some(system.client().resolve(case.id, &resolve).await?)
+        }
+        Script::CallOff if status.stage == Stage::AwaitingInstructions => {
+            Some(system.client().cancel(case.id, &order("the invoice was wrong")).await?)
+        }
+        Script::Plain
+        | Script::Block
+        | Script::Approve
+        | Script::LoseWebhooks
+        | Script::TimeMoves
+        | Script::ChangeAddress
+        | Script::CallOff => None,
+    })
+}
+
 /// Whether a payout knows that it waits for an approval.
 async fn held(system: &System) -> bool {
     for case in Case::ALL.iter().filter(|case| case.script == Script::Approve) {
@@ -198,10 +233,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_payouts_show_the_endings_that_need_no_person_to_call_them_off_and_have_ids_of_their_own() {
+    fn the_payouts_show_every_ending_and_have_ids_of_their_own() {
         let ids: BTreeSet<&str> = Case::ALL.iter().map(|case| case.id).collect();
         assert_eq!(ids.len(), Case::ALL.len());
-        for ending in [Ending::Completed, Ending::Failed, Ending::Rejected, Ending::Expired, Ending::NeedsPerson] {
+        for ending in Ending::ALL {
             assert!(Case::ALL.iter().any(|case| case.expected == ending), "{ending:?} is not shown");
         }
     }

@@ -8,11 +8,12 @@ use std::{
 };
 
 use anyhow::{Context, Error, Result, anyhow};
-use remit_activities::PollCadence;
+use remit_activities::{PollCadence, TimeLimits};
 use remit_client::{PayoutClient, Target};
 use remit_dfns::{CreateWebhook, Dfns};
 use remit_records::Records;
 use remit_relay::{Secrets, Upkeep};
+use remit_worker::{Promotion, Tuning};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -89,7 +90,7 @@ impl Default for Options {
             seed: 1,
             organisation: json!({}),
             cadence: PollCadence::default(),
-            provider_calls_per_second: worker::calls_per_second(None),
+            provider_calls_per_second: Tuning::default().provider_calls_per_second,
             worker: Begin::Now,
             relay: Begin::Now,
             progress: |line| out::note(line),
@@ -240,9 +241,12 @@ impl System {
         let plan = worker::Plan {
             access: self.organisation.access(PAYER)?,
             cadence: self.cadence,
+            time: TimeLimits::default(),
             records_url: self.places.records_url.clone(),
             temporal: target(self.server.address(), "worker")?,
-            provider_calls_per_second: self.provider_calls_per_second,
+            tuning: Tuning { provider_calls_per_second: self.provider_calls_per_second, ..Tuning::default() },
+            build: worker::this_build(),
+            promotion: Promotion::ByHand,
             admin: sandbox::listen(self.places.worker_admin, "the worker's health and metrics").await?,
         };
         let mut part = Part::start("the worker", |stop| worker::serve(plan, stop));

@@ -25,8 +25,8 @@ use crate::{
 A list may be a moment behind. A payout that was refused or terminated and started again has several runs.
 Exit codes: 0 listed, even when there is none · 1 anything else.")]
 pub struct Args {
-    /// Only in this stage: Requested, Creating, AwaitingInstructions, Confirming, Settling, Completed, Failed,
-    /// Rejected, Expired, Canceled or NeedsPerson
+    /// Only in this stage: Requested (until something is searchable), OnHold, Settling, NeedsPerson, Completed, Failed,
+    /// Rejected, Expired or Canceled
     #[arg(long, value_parser = stage)]
     stage: Option<Stage>,
     /// Only of this program

@@ -85,7 +85,7 @@ pub(super) async fn follow(connected: &Connected, id: &str, form: Form) -> Outco
 fn exit_of(outcome: &PayoutOutcome) -> Exit {
     match outcome.ending {
         Ending::Completed => Exit::Done,
-        Ending::Failed | Ending::Rejected | Ending::Expired | Ending::Canceled | Ending::NeedsPerson => Exit::Refused,
+        Ending::Failed | Ending::Rejected | Ending::Expired | Ending::Canceled => Exit::Refused,
     }
 }
 
@@ -143,7 +143,6 @@ mod tests {
             ("Rejected", Exit::Refused),
             ("Expired", Exit::Refused),
             ("Canceled", Exit::Refused),
-            ("NeedsPerson", Exit::Refused),
         ] {
             let outcome = json!({"key": "a", "ending": ending, "reason": "r", "money": "unknown"});
             assert_eq!(exit_of(&serde_json::from_value(outcome).expect("an outcome")), exit, "{ending}");

@@ -83,6 +83,9 @@ fn a_value_that_is_not_understood_names_its_variable_and_what_was_expected() {
         ("REMIT_LOG", "yaml", "\"human\" or \"json\""),
         ("DFNS_PLAIN_HTTP", "yes", "loopback"),
         ("REMIT_PROVIDER_CALLS_PER_SECOND", "many", "digit"),
+        ("REMIT_WORKER_SHARDS", "all", "digit"),
+        ("REMIT_DEPLOYMENT", "pay:outs", "letters, digits"),
+        ("REMIT_BUILD_ID", "two words", "letters, digits"),
         ("REMIT_RELAY_LISTEN", "here", "address"),
     ];
     for (variable, value, expected) in cases {

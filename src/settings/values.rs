@@ -1,6 +1,6 @@
 //! Kinds of values in settings: durations as text, secrets that do not print, files that hold them.
 
-use std::{fmt, fs, path::Path, str::FromStr, time::Duration};
+use std::{collections::BTreeMap, fmt, fs, path::Path, str::FromStr, time::Duration};
 
 use jiff::SignedDuration;
 use secrecy::{ExposeSecret, SecretString};
@@ -36,6 +36,82 @@ impl<'de> Deserialize<'de> for Period {
         let text = String::deserialize(deserializer)?;
         text.parse().map_err(|expected| D::Error::custom(format!("{text:?} is not understood: {expected}")))
     }
+}
+
+/// A length of time for each of some corridors, written as `BR-BRL=2d, US-USD=1d`: country and currency.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Corridors(pub(crate) BTreeMap<(String, String), Duration>);
+
+impl FromStr for Corridors {
+    type Err = &'static str;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const EXPECTED: &str = "expected corridors with a duration each, such as \"BR-BRL=2d, US-USD=1d\"";
+        let capitals = |word: &str, length| word.len() == length && word.bytes().all(|b| b.is_ascii_uppercase());
+        let mut all = BTreeMap::new();
+        for entry in text.split(',') {
+            let (corridor, time) = entry.trim().split_once('=').ok_or(EXPECTED)?;
+            let (country, currency) = corridor.trim().split_once('-').ok_or(EXPECTED)?;
+            if !capitals(country, 2) || !capitals(currency, 3) {
+                return Err(EXPECTED);
+            }
+            let time: Period = time.trim().parse().map_err(|_| EXPECTED)?;
+            if all.insert((country.to_owned(), currency.to_owned()), time.duration()).is_some() {
+                return Err("a corridor is named twice; expected each once");
+            }
+        }
+        Ok(Self(all))
+    }
+}
+
+impl<'de> Deserialize<'de> for Corridors {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(|expected| D::Error::custom(format!("{text:?} is not understood: {expected}")))
+    }
+}
+
+/// Declares a word that stands in names on Temporal's server.
+macro_rules! word {
+    ($(#[$doc:meta])* $name:ident: at most $most:literal of letters, digits and $signs:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub struct $name(String);
+
+        impl $name {
+            /// The word.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = &'static str;
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                let fits = |c: char| c.is_ascii_alphanumeric() || $signs.contains(c);
+                if (1..=$most).contains(&text.len()) && text.chars().all(fits) {
+                    Ok(Self(text.to_owned()))
+                } else {
+                    Err(concat!("expected 1 to ", $most, " letters, digits and any of ", $signs))
+                }
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = String::deserialize(deserializer)?;
+                text.parse().map_err(|expected| D::Error::custom(format!("{text:?} is not understood: {expected}")))
+            }
+        }
+    };
+}
+
+word! {
+    /// Name of a worker deployment. The server joins it with the build id by a sign that neither may hold.
+    DeploymentName: at most 64 of letters, digits and "_-"
+}
+word! {
+    /// Id of a build.
+    BuildId: at most 128 of letters, digits and "._+-"
 }
 
 /// A text that does not print.

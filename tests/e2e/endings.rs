@@ -4,13 +4,10 @@ use std::time::Duration;
 
 use anyhow::Result;
 use remit::dev::{APPROVER, Begin, Options};
-use remit_dfns::{
-    Action, ActivityKind, ApprovalGroup, ApprovalStatus, Approvers, DecisionValue, ListApprovals, PayoutAction,
-    PolicyBody, Rule,
-};
+use remit_dfns::{Action, ApprovalStatus, DecisionValue, ListApprovals, PayoutAction};
 use remit_domain::{Ending, Money, Progress};
 
-use crate::harness::{World, payer, until};
+use crate::harness::{World, anyone, payer, policy, until};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -21,7 +18,7 @@ async fn what_the_other_side_does_decides_the_ending_and_where_the_money_is() ->
     let cases = [
         ("end-90", "1000000090", Ending::Failed, Money::WithProvider),
         ("end-91", "1000000091", Ending::Failed, Money::Untouched),
-        ("end-93", "1000000093", Ending::Failed, Money::Unknown),
+        ("end-93", "1000000093", Ending::Failed, Money::Untouched),
         ("end-95", "1000000095", Ending::Failed, Money::WithProvider),
         ("end-96", "1000000096", Ending::Completed, Money::Paid),
         ("end-98", "1000000098", Ending::Completed, Money::Paid),
@@ -72,21 +69,34 @@ async fn people_at_dfns_decide_over_a_held_transfer() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_transfer_nobody_decides_over_within_four_hours_needs_a_person() -> Result<()> {
-    let world = World::with(Options::default()).await?;
-    policy(&world, Action::request_approval(vec![anyone()], None)).await?;
-    world.start("held-4h", "1000000000").await?;
-    world
-        .status_when("held-4h", "the hold", |status| {
-            status.waits_for.is_some() && status.read.as_ref().is_some_and(|r| r.progress == Progress::Held)
-        })
-        .await?;
-    world.advance("held-4h", 5 * HOUR).await?;
-    let outcome = world.outcome("held-4h").await?;
-    // Expired at Dfns, yet its transfer could still be approved: not paid cannot be said.
-    assert_eq!((outcome.ending, outcome.money), (Ending::NeedsPerson, Money::Unknown), "{}", outcome.reason);
-    assert!(outcome.reason.contains("xfr-"), "{}", outcome.reason);
-    world.end().await
+async fn after_four_hours_not_paid_is_said_only_once_the_transfer_is_over_too() -> Result<()> {
+    for (id, value, money) in [
+        ("held-4h-yes", DecisionValue::Approved, Money::WithProvider),
+        ("held-4h-no", DecisionValue::Denied, Money::Untouched),
+    ] {
+        let world = World::with(Options::default()).await?;
+        policy(&world, Action::request_approval(vec![anyone()], None)).await?;
+        world.start(id, "1000000000").await?;
+        let held = |status: &remit_client::Status| status.read.as_ref().is_some_and(|r| r.progress == Progress::Held);
+        world.status_when(id, "the hold", held).await?;
+        world.advance(id, 5 * HOUR).await?;
+        // Expired at Dfns, yet its transfer can still be approved.
+        let waits = |status: &remit_client::Status| {
+            let expired = status.read.as_ref().is_some_and(|read| read.progress == Progress::Expired);
+            expired && status.waits_for.as_deref() == Some("the end of a transfer whose payout is over")
+        };
+        let status = world.status_when(id, "the transfer to be followed", waits).await?;
+        assert!(status.outcome.is_none(), "{status:#?}");
+        let bob = world.system.dfns(APPROVER)?;
+        let pending = ListApprovals { status: Some(ApprovalStatus::Pending), ..ListApprovals::default() };
+        let approval = bob.approvals(&pending).await?.items.remove(0);
+        bob.decide_approval(&approval.id, value, Some("late")).await?;
+        world.advance(id, 3 * HOUR).await?;
+        let outcome = world.outcome(id).await?;
+        assert_eq!((outcome.ending, outcome.money), (Ending::Expired, money), "{}", outcome.reason);
+        world.end().await?;
+    }
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -148,26 +158,4 @@ async fn a_bank_that_takes_five_days_is_waited_for_in_few_events() -> Result<()>
     println!("a payout that waits five days for the bank: {events} events");
     assert!(events < 140, "{events} events");
     world.end().await
-}
-
-pub(crate) fn anyone() -> ApprovalGroup {
-    ApprovalGroup {
-        name: Some("treasury".to_owned()),
-        quorum: 1,
-        approvers: Approvers { user_id: None },
-        initiator_can_approve: None,
-        service_accounts_can_approve: None,
-    }
-}
-
-pub(crate) async fn policy(world: &World, action: Action) -> Result<()> {
-    let body = PolicyBody {
-        name: "tests".to_owned(),
-        activity_kind: ActivityKind::WalletsSign,
-        rule: Rule::always(),
-        action,
-        filters: None,
-    };
-    world.system.dfns(APPROVER)?.create_policy(&body).await?;
-    Ok(())
 }

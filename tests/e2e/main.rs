@@ -6,9 +6,14 @@
 mod bad_input;
 mod commands;
 mod crashes;
+mod deploys;
 mod endings;
-mod harness;
+mod guards;
 mod main_path;
+mod operators;
+mod retries;
 mod starts;
 mod unknown_outcomes;
 mod webhooks;
+
+use remit_tests as harness;

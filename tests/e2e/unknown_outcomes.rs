@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use remit_client::{Verdict, Whereabouts};
 use remit_domain::{Ending, Money};
 use serde_json::{Value, json};
 
-use crate::harness::{World, until};
+use crate::harness::{World, give_up, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payout_is_paid_once_even_if_an_answer_is_lost() -> Result<()> {
@@ -72,9 +73,13 @@ async fn an_address_that_changes_before_confirm_is_not_paid_to() -> Result<()> {
     let id = "changed-1";
     world.fault(json!({"kind": "addressChangesAtConfirm", "externalId": id, "times": 100})).await?;
     world.start(id, "1000000000").await?;
+    let status = world.in_doubt(id).await?;
+    assert!(status.says.contains("depositAddress"), "{}", status.says);
+    let resolve = give_up(Whereabouts::NotSent);
+    assert_eq!(world.system.client().resolve(id, &resolve).await?.answer, Verdict::Accepted);
     let outcome = world.outcome(id).await?;
-    assert_eq!((outcome.ending, outcome.money), (Ending::NeedsPerson, Money::Untouched), "{}", outcome.reason);
-    assert!(outcome.reason.contains("depositAddress"), "{}", outcome.reason);
+    assert_eq!((outcome.ending, outcome.money), (Ending::Canceled, Money::Untouched), "{}", outcome.reason);
+    assert_eq!(outcome.decided, Some(resolve.order));
     assert_eq!(world.total(id, "confirmCalls").await?, 0);
     let gate = world.system.records().gate(id).await?.map(|state| state.gate);
     assert_eq!(gate, Some(remit_records::Gate::Closed));

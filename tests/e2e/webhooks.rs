@@ -11,17 +11,22 @@ use remit_records::ObjectKind;
 use serde_json::Value;
 use temporalio_common::protos::temporal::api::enums::v1::EventType;
 
-use crate::{
-    endings::{anyone, policy},
-    harness::{Process, World, instructions_after, payer, quick, until},
-};
+use crate::harness::{Process, World, anyone, instructions_after, payer, policy, quick, until};
 
 const READY: &str = "payout.action.required";
 const PENDING: &str = "policy.approval.pending";
 const RESOLVED: &str = "policy.approval.resolved";
 const FOUND_BY_NUDGE: &str = "remit_action_required_found_total{by=\"nudge\"}";
 
-impl World {
+/// What these tests ask of a world besides.
+trait Webhooks {
+    async fn webhook(&self, args: &[&str]) -> Result<(Option<i32>, String)>;
+    async fn rows(&self, args: &[&str]) -> Result<Vec<Value>>;
+    async fn stands(&self, kind: &str, standing: &str) -> Result<Value>;
+    async fn relay_metric(&self, line: &str) -> Result<Option<String>>;
+}
+
+impl Webhooks for World {
     /// `remit webhook …` with the settings of this system: exit code and answer.
     async fn webhook(&self, args: &[&str]) -> Result<(Option<i32>, String)> {
         let args: Vec<String> = ["webhook"].iter().chain(args).map(|arg| (*arg).to_owned()).collect();

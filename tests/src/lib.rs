@@ -1,1 +1,6 @@
-//! Whole-system tests and their harness, tidy tests.
+//! What whole-system tests share, and those who drive a whole system for another purpose.
+
+mod harness;
+pub mod recorded;
+
+pub use harness::{Process, World, anyone, give_up, go_on, instructions_after, order, payer, policy, quick, until};

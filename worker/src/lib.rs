@@ -1,13 +1,19 @@
 //! Runs workflows and activities: settings, health, metrics, drain. No business rules.
 //!
-//! [`run`] is the whole of it: it waits until the records and Temporal are there and agree with this build, runs one
-//! worker for each task queue, and on `stop` lets what is under way come to its end.
+//! [`run`] is the whole of it: it waits until the records and Temporal are there and agree with this build, runs the
+//! workers of each task queue, and on `stop` lets what is under way come to its end.
 
 mod admin;
+pub mod deployment;
+mod gauges;
+pub mod history;
 mod phase;
 mod queues;
+pub mod replay;
 mod sdk_metrics;
 mod search_attributes;
+mod shard_meter;
+mod stand;
 mod threads;
 mod tuning;
 
@@ -17,33 +23,47 @@ use anyhow::{Context, bail};
 use prometheus::Registry;
 use remit_activities::Activities;
 use temporalio_client::{Client, ClientOptions, Connection, ConnectionOptions};
-use temporalio_common::telemetry::{TelemetryOptions, telemetry_init};
+use temporalio_common::telemetry::{TelemetryOptions, metrics::CoreMeter, telemetry_init};
 use temporalio_sdk::{Runtime, runtime::RuntimeOptions};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    gauges::Gauges,
     phase::{Phase, Phases},
-    queues::Queue,
+    queues::Place,
     sdk_metrics::SdkMetrics,
+    shard_meter::ShardMeter,
     threads::Threads,
 };
 
+pub use deployment::Build;
 pub use search_attributes::{SearchAttributesError, ensure_search_attributes};
 pub use tuning::Tuning;
 
 /// What a worker needs beside its activities.
 pub struct Config {
-    /// How to reach Temporal. Each task queue's worker makes a connection of its own.
+    /// How to reach Temporal. Each worker makes a connection of its own.
     pub connection: ConnectionOptions,
     /// The namespace to work in.
     pub namespace: String,
     /// Serves `/livez`, `/readyz` and `/metrics`.
     pub admin: TcpListener,
-    /// Which build this is, for the Web UI and the histories: a commit, say.
-    pub build_id: String,
+    /// Which build this is, for the Web UI and the histories, and whether payouts are pinned to it.
+    pub build: Build,
+    /// Whether a versioned build takes over by itself.
+    pub promotion: Promotion,
     /// How much at a time.
     pub tuning: Tuning,
+}
+
+/// How a version of a deployment becomes the one that new payouts go to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Promotion {
+    /// Somebody says so, once it runs.
+    ByHand,
+    /// By itself as soon as it is ready, unless it was current before and another one is now.
+    WhenReady,
 }
 
 /// How long the records and Temporal may take to be there, before a supervisor had better know.
@@ -63,18 +83,26 @@ pub async fn run(
     registry: Registry,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    let Config { mut connection, namespace, admin, build_id, tuning } = config;
+    let Config { mut connection, namespace, admin, build, promotion, tuning } = config;
     tuning.check()?;
+    let gauges = Gauges::register(&registry)?;
+    let places = Place::all(&tuning);
     let (sdk_metrics, meter) = SdkMetrics::start()?;
     let sdk_metrics = Arc::new(sdk_metrics);
     let phases = Phases::new();
     // Ends with this function: while it drains, the worker is still alive and says what it does.
-    let _admin = admin::serve(admin, phases.clone(), activities.records().clone(), registry, Arc::clone(&sdk_metrics));
+    let _admin = admin::serve(
+        admin,
+        phases.clone(),
+        activities.records().clone(),
+        registry,
+        Arc::clone(&sdk_metrics),
+        places.clone(),
+    );
 
-    let telemetry = TelemetryOptions::builder().metrics(meter).build();
-    connection.metrics_meter = telemetry_init(telemetry.clone())?.get_temporal_metric_meter();
-    let options = RuntimeOptions::builder().telemetry_options(telemetry).build().map_err(anyhow::Error::msg)?;
-    let runtime = Arc::new(Runtime::from_current_tokio(options)?);
+    // Requests to Temporal are counted for all workers together.
+    let telemetry = TelemetryOptions::builder().metrics(Arc::clone(&meter)).build();
+    connection.metrics_meter = telemetry_init(telemetry)?.get_temporal_metric_meter();
 
     let ready = tokio::select! {
         () = stop.cancelled() => return Ok(()),
@@ -83,13 +111,27 @@ pub async fn run(
     ready?;
 
     let mut threads = Threads::new(stop.child_token());
-    for queue in Queue::ALL {
-        let options = queue.options(&tuning, &build_id, activities.clone())?;
-        threads.start(queue, Arc::clone(&runtime), connection.clone(), namespace.clone(), options)?;
+    for place in &places {
+        let options = place.queue.options(&tuning, &build, activities.clone())?;
+        let runtime = runtime(ShardMeter::new(Arc::clone(&meter), place.shard))?;
+        threads.start(*place, runtime, connection.clone(), namespace.clone(), options)?;
     }
-    tracing::info!(namespace, build_id, "The worker polls {} and {}", Queue::Decisions.name(), Queue::Provider.name());
+    let all: Vec<String> = places.iter().map(ToString::to_string).collect();
+    let deployment = build.deployment.as_deref().unwrap_or("none");
+    tracing::info!(namespace, build_id = build.id, deployment, "The worker polls {}", all.join(", "));
     phases.enter(Phase::Working);
+    let mut beside = JoinSet::new();
+    beside.spawn(gauges.keep(connection.clone(), namespace.clone()));
+    beside.spawn(stand::settle(build, promotion, connection, namespace, stop));
     threads.supervise(&phases, tuning.graceful_shutdown).await
+}
+
+/// The SDK's part of one worker, on the threads there are.
+fn runtime(meter: ShardMeter) -> anyhow::Result<Runtime> {
+    let meter: Arc<dyn CoreMeter> = Arc::new(meter);
+    let telemetry = TelemetryOptions::builder().metrics(meter).build();
+    let options = RuntimeOptions::builder().telemetry_options(telemetry).build().map_err(anyhow::Error::msg)?;
+    Ok(Runtime::from_current_tokio(options)?)
 }
 
 /// Waits until the records answer and Temporal knows what it must know.

@@ -7,7 +7,7 @@ use prometheus::{Registry, TextEncoder};
 use temporalio_common::telemetry::{PrometheusExporterOptions, metrics::CoreMeter, start_prometheus_metric_exporter};
 use tokio::task::AbortHandle;
 
-use crate::queues::Queue;
+use crate::{queues::Place, shard_meter};
 
 /// Where the SDK's metrics can be read, for as long as this lives.
 pub(crate) struct SdkMetrics {
@@ -64,15 +64,16 @@ pub(crate) fn join(ours: &Registry, theirs: &str) -> anyhow::Result<String> {
     Ok(text)
 }
 
-/// Whether the SDK polls a queue, in its own words:
-/// `temporal_num_pollers{…,poller_type="workflow_task",…,task_queue="remit"} 5`.
-pub(crate) fn polls(text: &str, queue: Queue) -> bool {
-    let poller = format!("poller_type=\"{}\"", queue.poller());
-    let queue = format!("task_queue=\"{}\"", queue.name());
+/// Whether the SDK polls in this place, in its own words:
+/// `temporal_num_pollers{…,poller_type="workflow_task",…,shard="0",task_queue="remit"} 5`.
+pub(crate) fn polls(text: &str, place: Place) -> bool {
+    let poller = format!("poller_type=\"{}\"", place.queue.poller());
+    let queue = format!("task_queue=\"{}\"", place.queue.name());
+    let shard = format!("{}=\"{}\"", shard_meter::LABEL, place.shard);
     text.lines().filter_map(|line| line.strip_prefix("temporal_num_pollers{")?.rsplit_once("} ")).any(
         |(labels, pollers)| {
             let has = |label: &str| labels.split(',').any(|found| found == label);
-            has(&poller) && has(&queue) && pollers != "0"
+            has(&poller) && has(&queue) && has(&shard) && pollers != "0"
         },
     )
 }
@@ -80,15 +81,18 @@ pub(crate) fn polls(text: &str, queue: Queue) -> bool {
 #[cfg(test)]
 mod tests {
     use prometheus::IntCounter;
+    use temporalio_common::telemetry::metrics::{MetricKeyValue, MetricParameters};
 
     use super::*;
+    use crate::queues::Queue;
 
     const THEIRS: &str = "\
 # HELP temporal_num_pollers Current number of active pollers
 # TYPE temporal_num_pollers gauge
-temporal_num_pollers{namespace=\"default\",poller_type=\"workflow_task\",service_name=\"s\",task_queue=\"remit\"} 2
-temporal_num_pollers{namespace=\"default\",poller_type=\"activity_task\",service_name=\"s\",task_queue=\"remit\"} 5
-temporal_num_pollers{namespace=\"default\",poller_type=\"activity_task\",service_name=\"s\",task_queue=\"remit-provider\"} 0
+temporal_num_pollers{namespace=\"default\",poller_type=\"workflow_task\",service_name=\"s\",shard=\"0\",task_queue=\"remit\"} 2
+temporal_num_pollers{namespace=\"default\",poller_type=\"activity_task\",service_name=\"s\",shard=\"0\",task_queue=\"remit\"} 5
+temporal_num_pollers{namespace=\"default\",poller_type=\"workflow_task\",service_name=\"s\",shard=\"1\",task_queue=\"remit\"} 0
+temporal_num_pollers{namespace=\"default\",poller_type=\"activity_task\",service_name=\"s\",shard=\"0\",task_queue=\"remit-provider\"} 0
 # HELP shared_total Theirs
 # TYPE shared_total counter
 shared_total 7
@@ -109,11 +113,32 @@ temporal_request 1
     }
 
     #[test]
-    fn a_queue_is_polled_when_its_own_poller_runs() {
-        assert!(polls(THEIRS, Queue::Decisions));
-        assert!(!polls(THEIRS, Queue::Provider), "none runs");
+    fn a_place_is_polled_when_its_own_poller_runs() {
+        let decisions = |shard| Place { queue: Queue::Decisions, shard };
+        assert!(polls(THEIRS, decisions(0)));
+        assert!(!polls(THEIRS, decisions(1)), "the other shard's pollers are not its own");
+        assert!(!polls(THEIRS, decisions(2)), "not there");
+        assert!(!polls(THEIRS, Place { queue: Queue::Provider, shard: 0 }), "none runs");
         let only_activities = THEIRS.replace("poller_type=\"workflow_task\"", "poller_type=\"nexus_task\"");
-        assert!(!polls(&only_activities, Queue::Decisions));
-        assert!(!polls("", Queue::Decisions));
+        assert!(!polls(&only_activities, decisions(0)));
+        assert!(!polls("", decisions(0)));
+    }
+
+    #[tokio::test]
+    async fn two_shards_do_not_write_over_each_others_gauges() {
+        let (sdk, meter) = SdkMetrics::start().expect("starts");
+        for (shard, pollers) in [(0, 2), (1, 0)] {
+            let meter = shard_meter::ShardMeter::new(Arc::clone(&meter), shard);
+            let labels = meter.new_attributes([("poller_type", "workflow_task")].map(label).into());
+            let labels = meter.extend_attributes(labels, [("task_queue", "remit")].map(label).into());
+            meter.gauge(MetricParameters::builder().name("temporal_num_pollers").build()).record(pollers, &labels);
+        }
+        let text = sdk.text().await.expect("scraped");
+        assert!(polls(&text, Place { queue: Queue::Decisions, shard: 0 }), "{text}");
+        assert!(!polls(&text, Place { queue: Queue::Decisions, shard: 1 }), "{text}");
+    }
+
+    fn label((name, value): (&'static str, &'static str)) -> MetricKeyValue {
+        MetricKeyValue::new(name, value)
     }
 }

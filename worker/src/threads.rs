@@ -1,6 +1,6 @@
 //! One thread for each worker, since all workflow code of a worker runs on one; and their common end.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     connect,
     phase::{Phase, Phases},
-    queues::Queue,
+    queues::Place,
 };
 
 /// How much longer than it was given a worker may take to return, before we stop waiting for it.
@@ -20,7 +20,7 @@ const LEEWAY: Duration = Duration::from_secs(10);
 
 /// The workers of this process. When one ends, all end.
 pub(crate) struct Threads {
-    running: FuturesUnordered<BoxFuture<'static, (Queue, anyhow::Result<()>)>>,
+    running: FuturesUnordered<BoxFuture<'static, (Place, anyhow::Result<()>)>>,
     end: CancellationToken,
 }
 
@@ -32,8 +32,8 @@ impl Threads {
     /// Starts a worker on a thread of its own. Its connection is its own too: the server refuses two on one.
     pub(crate) fn start(
         &mut self,
-        queue: Queue,
-        runtime: Arc<Runtime>,
+        place: Place,
+        runtime: Runtime,
         connection: ConnectionOptions,
         namespace: String,
         options: WorkerOptions,
@@ -41,14 +41,14 @@ impl Threads {
         let (done, ended) = oneshot::channel();
         let (tokio, end) = (Handle::current(), self.end.clone());
         std::thread::Builder::new()
-            .name(queue.name().to_owned())
+            .name(place.to_string())
             .spawn(move || {
                 let result = tokio.block_on(work(&runtime, connection, namespace, options, end));
                 // Nobody listens any more when draining took too long.
                 let _ = done.send(result);
             })
             .context("no thread for a worker")?;
-        let ended = ended.map(move |result| (queue, result.unwrap_or_else(|_| Err(anyhow!("its thread panicked")))));
+        let ended = ended.map(move |result| (place, result.unwrap_or_else(|_| Err(anyhow!("its thread panicked")))));
         self.running.push(ended.boxed());
         Ok(())
     }
@@ -73,11 +73,11 @@ impl Threads {
                 }
                 ended = self.running.next() => ended,
             };
-            let Some((queue, result)) = ended else { break };
+            let Some((place, result)) = ended else { break };
             let asked_to = self.end.is_cancelled();
             let result = result.and_then(|()| if asked_to { Ok(()) } else { Err(anyhow!("it ended by itself")) });
             if let Err(error) = result {
-                let error = error.context(format!("the worker of task queue {} failed", queue.name()));
+                let error = error.context(format!("the worker {place} failed"));
                 tracing::error!("{error:#}");
                 broken.get_or_insert(error);
                 self.end.cancel();
@@ -109,40 +109,44 @@ async fn work(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::queues::Queue;
 
-    fn threads(of: Vec<BoxFuture<'static, (Queue, anyhow::Result<()>)>>) -> (Threads, CancellationToken) {
+    const DECISIONS: Place = Place { queue: Queue::Decisions, shard: 1 };
+    const PROVIDER: Place = Place { queue: Queue::Provider, shard: 0 };
+
+    fn threads(of: Vec<BoxFuture<'static, (Place, anyhow::Result<()>)>>) -> (Threads, CancellationToken) {
         let end = CancellationToken::new();
         (Threads { running: of.into_iter().collect(), end: end.clone() }, end)
     }
 
-    fn until(end: &CancellationToken, queue: Queue) -> BoxFuture<'static, (Queue, anyhow::Result<()>)> {
+    fn until(end: &CancellationToken, place: Place) -> BoxFuture<'static, (Place, anyhow::Result<()>)> {
         let end = end.clone();
         async move {
             end.cancelled().await;
-            (queue, Ok(()))
+            (place, Ok(()))
         }
         .boxed()
     }
 
     #[tokio::test]
     async fn a_worker_that_fails_ends_the_others_and_is_named() {
-        let failing = std::future::ready((Queue::Provider, Err(anyhow!("no such namespace")))).boxed();
+        let failing = std::future::ready((PROVIDER, Err(anyhow!("no such namespace")))).boxed();
         let (threads, end) = threads(vec![failing]);
-        threads.running.push(until(&end, Queue::Decisions));
+        threads.running.push(until(&end, DECISIONS));
         let phases = Phases::new();
         let error = threads.supervise(&phases, Duration::from_secs(60)).await.expect_err("one failed");
-        assert_eq!(format!("{error:#}"), "the worker of task queue remit-provider failed: no such namespace");
+        assert_eq!(format!("{error:#}"), "the worker remit-provider/0 failed: no such namespace");
         assert!(end.is_cancelled());
     }
 
     #[tokio::test]
     async fn a_worker_that_ends_by_itself_is_a_failure_and_one_that_was_asked_to_is_not() {
-        let (by_itself, _) = threads(vec![std::future::ready((Queue::Decisions, Ok(()))).boxed()]);
+        let (by_itself, _) = threads(vec![std::future::ready((DECISIONS, Ok(()))).boxed()]);
         let error = by_itself.supervise(&Phases::new(), Duration::ZERO).await.expect_err("nobody asked");
         assert!(format!("{error:#}").contains("ended by itself"), "{error:#}");
 
         let (asked, end) = threads(vec![]);
-        asked.running.push(until(&end, Queue::Decisions));
+        asked.running.push(until(&end, DECISIONS));
         let phases = Phases::new();
         end.cancel();
         asked.supervise(&phases, Duration::from_secs(60)).await.expect("drained");

@@ -4,7 +4,9 @@
 //! Everything here stands in histories. Fields are only added, with a default. A sad answer is a value; an error
 //! means that there was no answer.
 
-use remit_domain::{Difference, Offer, Outcome, PayoutKey, PayoutRequest, PayoutView, Until};
+use std::{fmt, time::Duration};
+
+use remit_domain::{Decided, Difference, Offer, Outcome, PayoutKey, PayoutRequest, PayoutView, Until};
 use serde::{Deserialize, Serialize};
 use temporalio_common::ActivityError;
 use temporalio_macros::activity_definitions;
@@ -23,7 +25,7 @@ pub mod definitions {
 impl PayoutActivities {
     /// Claims the key for this request, for ever. Twice: the second time it is known. Queue `remit`.
     #[activity(name = names::CLAIM_PAYOUT)]
-    pub fn claim_payout(input: ClaimPayout) -> Result<Claim, ActivityError> {
+    pub fn claim_payout(input: ClaimPayout) -> Result<Claimed, ActivityError> {
         unimplemented!()
     }
 
@@ -54,6 +56,20 @@ impl PayoutActivities {
         unimplemented!()
     }
 
+    /// Cancels at the provider, where it allows that. Only for a payout whose gate is closed. Twice: reads first.
+    /// Queue `remit-provider`.
+    #[activity(name = names::CANCEL_PAYOUT)]
+    pub fn cancel_payout(input: CancelPayout) -> Result<Cancellation, ActivityError> {
+        unimplemented!()
+    }
+
+    /// Proves from the records and the provider that the newest attempt cannot pay any more, and opens the next one.
+    /// Twice: the second time it is there. Queue `remit-provider`.
+    #[activity(name = names::OPEN_ATTEMPT)]
+    pub fn open_attempt(input: OpenAttempt) -> Result<AttemptOpening, ActivityError> {
+        unimplemented!()
+    }
+
     /// Closes the gate, so that nothing can be confirmed any more. Twice: it stays closed. Queue `remit`.
     #[activity(name = names::CLOSE_GATE)]
     pub fn close_gate(input: CloseGate) -> Result<GateClosing, ActivityError> {
@@ -71,15 +87,21 @@ impl PayoutActivities {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ClaimPayout {
-    /// The key to claim.
-    pub key: PayoutKey,
-    /// Digest of the request it is claimed for.
-    pub digest: String,
-    /// The caller's id, kept beside the key.
-    pub external_id: String,
+    /// What is asked for. Its key is claimed for its digest.
+    pub request: PayoutRequest,
 }
 
 /// Answer of `claim_payout`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Claimed {
+    /// What claiming found.
+    pub claim: Claim,
+    /// What the settings of this system say about time, kept in the history so that a replay finds the same.
+    pub limits: Limits,
+}
+
+/// What claiming found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "claim", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Claim {
@@ -89,13 +111,98 @@ pub enum Claim {
     Known {
         /// The provider's id of the payout, where one is known.
         payout: Option<String>,
-        /// True when Confirm may have been sent.
-        confirming: bool,
+        /// Where the gate is.
+        gate: GateIs,
         /// How it ended, where it has.
         outcome: Option<Outcome>,
     },
     /// The key belongs to another request.
     Conflict,
+    /// It is a later attempt that no operator has opened.
+    NotOpened,
+}
+
+/// Where the gate of a payout is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum GateIs {
+    /// Nothing was confirmed, and may be.
+    Open,
+    /// Confirm may have been sent.
+    Confirming,
+    /// Nothing was confirmed, and nothing will be.
+    Closed {
+        /// Who or what closed it.
+        closing: Closing,
+    },
+}
+
+/// Limits of time that are settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Limits {
+    /// Nothing is confirmed this close to the provider's limit, in seconds.
+    pub confirm_margin_seconds: u32,
+    /// How long the bank may take in this corridor before somebody had better know, in seconds.
+    pub bank_expected_seconds: u32,
+}
+
+impl Limits {
+    /// As a length of time.
+    pub fn confirm_margin(&self) -> Duration {
+        Duration::from_secs(self.confirm_margin_seconds.into())
+    }
+
+    /// As a length of time.
+    pub fn bank_expected(&self) -> Duration {
+        Duration::from_secs(self.bank_expected_seconds.into())
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { confirm_margin_seconds: 120, bank_expected_seconds: 5 * 24 * 3600 }
+    }
+}
+
+/// Who or what closed a gate. Kept in the records as JSON, so that a run that takes the payout up again knows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "closed", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Closing {
+    /// Somebody called it off.
+    Canceled {
+        /// Who, and why.
+        order: Decided,
+    },
+    /// The time to confirm was over.
+    TimeUp,
+    /// Somebody gave it up, and nothing had been sent.
+    GivenUp {
+        /// Who, and why.
+        order: Decided,
+    },
+    /// The quote broke what the request demands.
+    GuardBroken {
+        /// What was broken.
+        why: String,
+    },
+    /// It was closed in a way this build does not know.
+    Other {
+        /// What is on record.
+        text: String,
+    },
+}
+
+impl fmt::Display for Closing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Canceled { order } => write!(f, "called off by {order}"),
+            Self::TimeUp => f.write_str("the time to confirm was over"),
+            Self::GivenUp { order } => write!(f, "given up by {order}"),
+            Self::GuardBroken { why } => write!(f, "the quote does not keep the request's limits: {why}"),
+            Self::Other { text } => f.write_str(text),
+        }
+    }
 }
 
 /// Input of `quote_payout`.
@@ -216,12 +323,64 @@ pub enum Confirmation {
     /// Not sent: the gate is closed.
     GateClosed {
         /// Who or what closed it.
-        why: String,
+        closing: Closing,
     },
     /// Refused by the provider, which still waits: a person looks.
     Refused {
         /// Why.
         reason: String,
+    },
+}
+
+/// Input of `cancel_payout`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CancelPayout {
+    /// The payout's key; its gate must be closed.
+    pub key: PayoutKey,
+    /// The provider's id of the payout.
+    pub payout: String,
+}
+
+/// Answer of `cancel_payout`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Cancellation {
+    /// What the provider says of it now.
+    pub view: PayoutView,
+    /// What stood in the way, where the provider did not take it. It expires there by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
+}
+
+/// Input of `open_attempt`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OpenAttempt {
+    /// The key of the first attempt.
+    pub key: PayoutKey,
+    /// Who wants it, and why.
+    pub order: Decided,
+}
+
+/// Answer of `open_attempt`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "attempt", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum AttemptOpening {
+    /// It may be started.
+    Opened {
+        /// What to start.
+        request: PayoutRequest,
+    },
+    /// The newest attempt is not over; starting it again takes it up.
+    UnderWay {
+        /// What it was started with.
+        request: PayoutRequest,
+    },
+    /// No other attempt may be made.
+    Refused {
+        /// Why.
+        why: String,
     },
 }
 
@@ -232,15 +391,18 @@ pub struct CloseGate {
     /// The payout's key.
     pub key: PayoutKey,
     /// Who or what closes it.
-    pub why: String,
+    pub closing: Closing,
 }
 
 /// Answer of `close_gate`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "gate", rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "gate", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum GateClosing {
     /// Closed: nothing can be confirmed any more.
-    Closed,
+    Closed {
+        /// Who or what closed it; the first one stands.
+        closing: Closing,
+    },
     /// Too late: Confirm has been sent, or is being sent.
     Confirming,
 }

@@ -2,14 +2,15 @@
 
 use std::time::{Duration, SystemTime};
 
-use remit_domain::{Money, PayoutRequest, PayoutView, Stage, Until};
+use futures_util::future::FusedFuture;
+use remit_domain::{Cause, Money, PayoutRequest, PayoutView, TRANSITIONS, Until};
 use temporalio_common::{ActivityDefinition, data_converters::TemporalDeserializable};
 use temporalio_workflow::{
     TimerOptions, WaitConditionOptions, WorkflowCancellationToken, WorkflowContext, WorkflowTermination, select,
 };
 
 use crate::{
-    contract::{Because, PayoutActivities, ReadPayout},
+    contract::{Because, Closing, PayoutActivities, ReadPayout},
     options::{self, Urgency},
     payout::Payout,
     signals::About,
@@ -31,12 +32,20 @@ pub(crate) struct Job {
 pub(crate) enum Stop {
     /// The run fails: its input may be corrected.
     Refused(WorkflowTermination),
-    /// A person looks.
-    Person { reason: String, money: Money },
+    /// The gate is closed: nothing will be confirmed any more, and the payout is wound down.
+    Closed(Closing),
+    /// A person looks. `watch`: meanwhile the provider may bring it to its end, which is taken as it is.
+    Person { reason: String, money: Money, watch: bool },
 }
 
+/// Something does not fit: only a person can say what is so.
 pub(crate) fn person(reason: impl Into<String>, money: Money) -> Stop {
-    Stop::Person { reason: reason.into(), money }
+    Stop::Person { reason: reason.into(), money, watch: false }
+}
+
+/// Confirm may have been sent and no end is in sight: a person looks, and what the provider says still counts.
+pub(crate) fn overdue(reason: impl Into<String>) -> Stop {
+    Stop::Person { reason: reason.into(), money: Money::Unknown, watch: true }
 }
 
 /// How a wait ended.
@@ -48,7 +57,8 @@ pub(crate) enum Waited {
 pub(crate) type Ctx = WorkflowContext<Payout>;
 
 impl Job {
-    /// Waits until a reading is what is waited for. Webhooks nudge, polling stands behind them, the timer is the end.
+    /// Waits until a reading is what is waited for. Webhooks nudge, polling stands behind them, the timer is the end;
+    /// a gate that somebody closes meanwhile ends it as well.
     pub(crate) async fn wait(
         &self,
         ctx: &Ctx,
@@ -71,13 +81,19 @@ impl Job {
                 .build(),
         );
         let waited = loop {
+            if let Err(closed) = self.unless_closed(ctx) {
+                whole.cancel();
+                return Err(closed);
+            }
             if ctx.state(|wf| wf.nudges.has(about)) {
                 ctx.state_mut(|wf| wf.nudges.clear(about));
                 let view = self.read(ctx, payout, Because::Nudge).await?;
-                if until.is_met_by(&view.progress) {
+                if until.is_met_by(&view) {
                     break Waited::For(view);
                 }
                 self.seen(ctx, &view);
+                // It may have been called off during that reading.
+                continue;
             }
             let race = whole.child_token();
             let input =
@@ -88,7 +104,7 @@ impl Job {
                 options::poll(&format!("look now and then: {what}"), &race),
             );
             let nudged = ctx.wait_condition_with_options(
-                |wf| wf.nudges.has(about),
+                |wf| wf.nudges.has(about) || wf.standing.closed.is_some(),
                 WaitConditionOptions::builder().cancellation_token(race.clone()).build(),
             );
             let mut nudged = Box::pin(nudged);
@@ -96,14 +112,19 @@ impl Job {
                 _ = nudged => None,
                 read = poll => Some(match read {
                     Ok(view) => Ok(Waited::For(view)),
-                    Err(error) => Err(person(format!("the payout cannot be read: {}", cause(&error)), Money::Unknown)),
+                    Err(error) => Err(overdue(format!("the payout cannot be read: {}", cause(&error)))),
                 }),
                 _ = timer => Some(Ok(Waited::TimeUp)),
             };
             drop(nudged);
             race.cancel();
-            if let Some(end) = end {
-                break end?;
+            match end {
+                None => {}
+                Some(Ok(waited)) => break waited,
+                Some(Err(stop)) => {
+                    whole.cancel();
+                    return Err(stop);
+                }
             }
         };
         // Where the payout is over the run ends at once, and the timer with it: an event less.
@@ -124,7 +145,7 @@ impl Job {
             options::provider("read the payout at the provider", Urgency::NudgedRead, READ_WITHIN, &self.scope);
         ctx.execute_activity(PayoutActivities::read_payout, input, options)
             .await
-            .map_err(|error| person(format!("the payout cannot be read: {}", cause(&error)), Money::Unknown))
+            .map_err(|error| overdue(format!("the payout cannot be read: {}", cause(&error))))
     }
 
     /// A write to the records: by the worker at hand, else through the task queue for as long as it takes.
@@ -149,11 +170,67 @@ impl Job {
             .map_err(|error| person(format!("{summary}: {}", cause(&error)), Money::Unknown))
     }
 
-    pub(crate) fn stage(&self, ctx: &Ctx, stage: Stage, says: &str) {
-        self.show(ctx, |status| {
-            status.stage = stage;
-            status.says = says.to_owned();
+    /// The gate, as far as this run knows: an error once somebody has closed it.
+    pub(crate) fn unless_closed(&self, ctx: &Ctx) -> Result<(), Stop> {
+        match ctx.state(|wf| wf.standing.closed.clone()) {
+            Some(closing) => Err(Stop::Closed(closing)),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits for a call, but no longer than until the gate is closed: nothing that the call could bring about could be
+    /// confirmed then.
+    pub(crate) async fn unless_closed_during<T>(
+        &self,
+        ctx: &Ctx,
+        call: impl FusedFuture<Output = T> + Unpin,
+        scope: &WorkflowCancellationToken,
+    ) -> Result<T, Stop> {
+        let (mut call, race) = (call, self.scope.child_token());
+        let mut closed = Box::pin(ctx.wait_condition_with_options(
+            |wf| wf.standing.closed.is_some(),
+            WaitConditionOptions::builder().cancellation_token(race.clone()).build(),
+        ));
+        let answer = select! {
+            answer = call => Some(answer),
+            _ = closed => None,
+        };
+        drop(closed);
+        race.cancel();
+        match answer {
+            Some(answer) => Ok(answer),
+            None => {
+                scope.cancel();
+                self.unless_closed(ctx)?;
+                Err(person("a wait ended without a reason", Money::Unknown))
+            }
+        }
+    }
+
+    /// For waits that Temporal's Cancel may not end.
+    pub(crate) fn uncancelled(&self) -> WaitConditionOptions {
+        WaitConditionOptions::builder().cancellation_token(self.scope.child_token()).build()
+    }
+
+    /// Moves to the stage that follows from this cause. Where it is there already, nothing happens; what the table of
+    /// transitions does not know is not done, and shown.
+    pub(crate) fn go(&self, ctx: &Ctx, cause: Cause, says: &str) {
+        self.show(ctx, |status| match status.stage.after(cause) {
+            Some(next) => {
+                status.stage = next;
+                status.says = says.to_owned();
+            }
+            None if TRANSITIONS.iter().any(|(_, by, to)| *by == cause && *to == status.stage) => {}
+            None => {
+                let odd = format!("from {} nothing follows by \"{}\"", status.stage.as_str(), cause.as_str());
+                tracing::error!(payout.key = %status.key, "{odd}");
+                status.attention = Some(odd);
+            }
         });
+    }
+
+    pub(crate) fn says(&self, ctx: &Ctx, says: &str) {
+        self.show(ctx, |status| status.says = says.to_owned());
     }
 
     pub(crate) fn note(&self, ctx: &Ctx, what: impl Into<String>) {

@@ -7,14 +7,20 @@
 #[expect(missing_docs)]
 pub mod contract;
 pub mod names;
+pub mod orders;
 #[expect(missing_docs)]
 pub mod payout;
+#[expect(missing_docs)]
+pub mod retry;
 pub mod search;
 pub mod signals;
 pub mod status;
 
+mod endings;
 mod job;
+mod operators;
 mod options;
 mod refusal;
 
 pub use payout::Payout;
+pub use retry::PayoutRetry;

@@ -4,6 +4,9 @@
 /// Workflow type: one payout.
 pub const PAYOUT: &str = "payout";
 
+/// Workflow type: opens the next attempt at a payout, once it is proven that the last one cannot pay any more.
+pub const PAYOUT_RETRY: &str = "payout_retry";
+
 /// Task queue for decisions and records.
 pub const QUEUE: &str = "remit";
 /// Task queue for calls to the provider: its rate is shared by all workers.
@@ -13,6 +16,15 @@ pub const PROVIDER_QUEUE: &str = "remit-provider";
 pub const PROVIDER_EVENT: &str = "provider_event";
 /// Query: where the payout is.
 pub const STATUS: &str = "status";
+
+/// Update: calls the payout off, while nothing has been confirmed.
+pub const CANCEL: &str = "cancel";
+/// Update: holds the payout back before Confirm.
+pub const HOLD: &str = "hold";
+/// Update: lets a payout that was held back go on.
+pub const RELEASE: &str = "release";
+/// Update: a person's decision about a payout in doubt.
+pub const RESOLVE: &str = "resolve";
 
 /// Activity: claims the payout's key for this request, for ever.
 pub const CLAIM_PAYOUT: &str = "claim_payout";
@@ -24,6 +36,10 @@ pub const CREATE_PAYOUT: &str = "create_payout";
 pub const READ_PAYOUT: &str = "read_payout";
 /// Activity: takes the gate and confirms, once.
 pub const CONFIRM_PAYOUT: &str = "confirm_payout";
+/// Activity: cancels at the provider a payout whose gate is closed, where the provider allows it.
+pub const CANCEL_PAYOUT: &str = "cancel_payout";
+/// Activity: proves that an attempt cannot pay any more, and opens the next one.
+pub const OPEN_ATTEMPT: &str = "open_attempt";
 /// Activity: closes the gate, so that nothing can be confirmed any more.
 pub const CLOSE_GATE: &str = "close_gate";
 /// Activity: writes the outcome down, once.

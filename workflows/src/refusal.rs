@@ -36,6 +36,13 @@ pub(crate) fn conflict(key: &str) -> WorkflowTermination {
     )
 }
 
+pub(crate) fn not_opened(request: &PayoutRequest) -> WorkflowTermination {
+    refused(format!(
+        "attempt: {} is not accepted; expected an attempt that `remit payout retry` has opened",
+        request.attempt.number()
+    ))
+}
+
 fn failure(why: String, kind: &str) -> WorkflowTermination {
     // A starter's retry policy must not repeat what can only be refused again.
     ApplicationFailure::builder(why).type_name(kind.to_owned()).non_retryable(true).build().into()

@@ -1,6 +1,8 @@
 //! Search attributes: few, typed, nothing about people. In clear on the server, always.
 
-use remit_domain::{PayoutRequest, Stage};
+use std::collections::BTreeSet;
+
+use remit_domain::{PayoutRequest, Stage, TRANSITIONS};
 use temporalio_common::{SearchAttributeUpdate, search_attributes::SearchAttributeKey};
 
 use crate::names;
@@ -15,6 +17,16 @@ pub const WALLET: SearchAttributeKey<String> = SearchAttributeKey::keyword(names
 pub const ASSET: SearchAttributeKey<String> = SearchAttributeKey::keyword(names::SEARCH_ASSET);
 /// Whom the payout waits for.
 pub const WAITS_FOR: SearchAttributeKey<String> = SearchAttributeKey::keyword(names::SEARCH_WAITS_FOR);
+
+/// Whom a payout waits for that waits for nobody in particular. An attribute cannot be taken away again: the server
+/// refuses the SDK's way of unsetting one.
+pub const NOBODY: &str = "nobody";
+/// Whom a payout in doubt waits for.
+pub const A_PERSON: &str = "a person";
+/// Whom a held transfer waits for.
+pub const PROVIDER_APPROVAL: &str = "provider approval";
+/// Whom a payout that was held back waits for.
+pub const A_RELEASE: &str = "a release";
 
 /// All names, each of type Keyword: what a server must know before a worker is ready.
 pub const ALL: [&str; 5] =
@@ -31,4 +43,9 @@ pub fn at_start(request: &PayoutRequest) -> Vec<SearchAttributeUpdate> {
         all.push(PROGRAM.value_set(program.as_str().to_owned()));
     }
     all
+}
+
+/// Where a payout that goes on can be: every stage that another one follows.
+pub fn open_stages() -> BTreeSet<Stage> {
+    TRANSITIONS.iter().map(|(from, _, _)| *from).collect()
 }

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use remit_domain::{Offer, Outcome, PayoutKey, PayoutRequest, PayoutView, Stage};
+use remit_domain::{Decided, Offer, Outcome, PayoutKey, PayoutRequest, PayoutView, Stage};
 use serde::{Deserialize, Serialize};
 
 /// Answer of the `status` query.
@@ -31,7 +31,10 @@ pub struct Status {
     /// The last reading at the provider.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read: Option<PayoutView>,
-    /// Set when something takes longer than it should.
+    /// Who holds it back, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Decided>,
+    /// Set when something takes longer than it should, or is in doubt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attention: Option<String>,
     /// How it ended, once it has.
@@ -65,6 +68,7 @@ impl Status {
             until: None,
             quoted: None,
             read: None,
+            hold: None,
             attention: None,
             outcome: None,
             timeline: Vec::new(),
@@ -79,12 +83,15 @@ impl Status {
 
     /// Markdown for the Web UI: what is so, what it waits for, what to do.
     pub(crate) fn details(&self) -> String {
-        let mut text = format!("**{}** · {}\n\n", self.stage.as_str(), self.says);
+        let mut text = format!("**{}** · {}\n\n", self.stage.as_str(), plain(&self.says));
         if self.stage == Stage::NeedsPerson {
-            text += "**A person must look.** Nothing is confirmed meanwhile.\n\n";
+            text += "**A person must look.** Nothing is confirmed meanwhile. Then: `remit payout resolve`.\n\n";
+        }
+        if let Some(hold) = &self.hold {
+            text += &format!("Held back by {}. To let it go on: `remit payout release`.\n\n", plain(&hold.to_string()));
         }
         if let Some(attention) = &self.attention {
-            text += &format!("**Attention**: {attention}\n\n");
+            text += &format!("**Attention**: {}\n\n", plain(attention));
         }
         if let Some(who) = &self.waits_for {
             let until = self.until.as_ref().map(|until| format!(" until {until}")).unwrap_or_default();
@@ -107,11 +114,24 @@ impl Status {
         if !self.timeline.is_empty() {
             text += "\n";
             for moment in &self.timeline {
-                text += &format!("- {} {}\n", moment.at, moment.what);
+                text += &format!("- {} {}\n", moment.at, plain(&moment.what));
             }
         }
         text
     }
+}
+
+/// Words of providers and people, kept from being taken for Markdown: no links, no images, no headings, one line.
+fn plain(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' | '\r' => plain.push(' '),
+            '[' | ']' | '<' | '>' | '!' | '`' | '*' | '#' | '|' | '\\' => plain.extend(['\\', c]),
+            c => plain.push(c),
+        }
+    }
+    plain
 }
 
 /// RFC 3339 in UTC, whole seconds.

@@ -79,8 +79,19 @@ fn within(state: &mut State, method: &str, rest: &[&str], call: &Arrival) -> Out
             state.faults.remove(id).ok_or_else(|| Refusal::missing("fault", id))?;
             Answer::ok(&json!({"deleted": true}))
         }
+        ("PUT", ["plan"]) => {
+            state.faults.set_plan(wire::read(&call.body)?)?;
+            Answer::ok(&state.faults.plan_view())
+        }
+        ("GET", ["plan"]) => Answer::ok(&state.faults.plan_view()),
+        ("DELETE", ["plan"]) => {
+            state.faults.remove_plan();
+            Answer::ok(&json!({"deleted": true}))
+        }
         ("GET", ["ledger"]) => Answer::ok(&ledger::view(state, call.query.one("externalId"))),
-        ("GET", ["requests"]) => Answer::ok(&json!({"counts": state.request_counts, "recent": state.requests})),
+        ("GET", ["requests"]) => Answer::ok(&json!({
+            "counts": state.request_counts, "recent": state.requests, "underWay": state.under_way,
+        })),
         ("GET", ["events"]) => events(state),
         ("POST", ["payouts", id, "next"]) => {
             payouts::push(state, id)?;

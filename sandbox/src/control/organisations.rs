@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::users::{add_user, user_view, with_private_key};
 use super::wallets::wallet_view;
 use crate::answer::{Answer, Outcome, Refusal};
+use crate::clock::Clock;
 use crate::keys::{self, KeyKind};
 use crate::networks::{Asset, Network};
 use crate::organisation::State;
@@ -19,6 +20,9 @@ use crate::wire;
 /// What the default wallets hold of USDC, in its smallest unit.
 const OPENING_TOKENS: u128 = 1_000_000_000_000_000;
 
+/// A year: no clock is wrong by more.
+const FARTHEST_OFFSET_MS: i64 = 366 * 24 * 3_600_000;
+
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct NewOrganisation {
@@ -31,6 +35,8 @@ struct NewOrganisation {
     settings: Option<Value>,
     /// The kind of the default users' keys.
     key_kind: Option<KeyKind>,
+    /// How far its clock is ahead of the wall's from the beginning on; behind when below zero.
+    clock_offset_ms: Option<i64>,
 }
 
 pub(super) fn create(sandbox: &Sandbox, body: &[u8]) -> Outcome {
@@ -47,7 +53,11 @@ pub(super) fn create(sandbox: &Sandbox, body: &[u8]) -> Outcome {
         }
     }
     let settings = Settings::default().changed_by(&changes)?;
-    let organisation = sandbox.start(asked.name, asked.seed, settings);
+    let offset_ms = asked.clock_offset_ms.unwrap_or_default();
+    if !(-FARTHEST_OFFSET_MS..=FARTHEST_OFFSET_MS).contains(&offset_ms) {
+        return Err(Refusal::field("clockOffsetMs", offset_ms, "within a year of milliseconds either way"));
+    }
+    let organisation = sandbox.start(asked.name, asked.seed, settings, Clock::new(offset_ms));
     let made = organisation.with(|state| furnish(state, asked.key_kind.unwrap_or_default()));
     if made.is_err() {
         sandbox.delete(&organisation.id)?;

@@ -102,3 +102,39 @@ async fn a_stopped_sandbox_returns() {
     stop.cancel();
     tokio::time::timeout(std::time::Duration::from_secs(5), server).await.unwrap().unwrap().unwrap();
 }
+
+#[tokio::test]
+async fn the_clock_of_an_organisation_can_run_ahead_or_behind_and_webhooks_are_stamped_by_the_wall_all_the_same() {
+    let wall_ms = || jiff::Timestamp::now().as_millisecond();
+    let parse = |text: &str| text.parse::<jiff::Timestamp>().unwrap().as_millisecond();
+    // A Date header counts whole seconds; the rest is how long a slow machine takes.
+    let near = |ms: i64, wanted: i64| (wanted - 2_000..=wanted + 10_000).contains(&ms);
+    for offset_ms in [-5 * MINUTE, 5 * MINUTE] {
+        let org = org_with(json!({"clockOffsetMs": offset_ms})).await;
+        let payer = org.user("payer");
+        let receiver = Receiver::start().await;
+        receiver.subscribe(&payer, &["payout.action.required"]).await;
+        let begun = wall_ms();
+        let answer = payer.send("GET", "/wallets", None, None).await.unwrap();
+        let date = answer.headers()["date"].to_str().unwrap().to_owned();
+        let date = jiff::fmt::rfc2822::parse(&date).unwrap().timestamp().as_millisecond();
+        assert!(near(date - begun, offset_ms), "Date is {} ms off", date - begun);
+        let payout = org.new_payout(&payer, "po-1", "1092").await;
+        let created = parse(&text(&payout["dateCreated"]));
+        assert!(near(created - begun, offset_ms), "dateCreated is {} ms off", created - begun);
+
+        org.awaiting_payout(&payer, "po-2", "1000").await;
+        let event = receiver.received()[0].event.clone();
+        assert!(near(event["timestampSent"].as_i64().unwrap() * 1000 - begun, 0), "{event}");
+
+        // Expiry counts from its own creation, whatever anybody else's clock says.
+        let id = text(&payout["id"]);
+        org.advance(24 * HOUR - 5 * MINUTE).await;
+        assert_eq!(payer.payout(&id).await["status"], "Processing");
+        org.advance(5 * MINUTE).await;
+        assert_eq!(payer.payout(&id).await["status"], "Expired");
+    }
+    let sandbox = org().await.sandbox;
+    let never = json!({"clockOffsetMs": 400 * 24 * HOUR});
+    assert_eq!(sandbox.control("POST", "/organisations", never).await.0, 400);
+}

@@ -218,8 +218,11 @@ async fn a_slow_call_has_its_effect_even_when_its_caller_leaves() {
     let token = payer.user_action("POST", "/payouts", &body).await;
     let call = payer.send("POST", "/payouts", Some(&body), Some(&token));
     assert!(tokio::time::timeout(std::time::Duration::from_millis(100), call).await.is_err());
+    let under_way = async || org.control("GET", "/requests", Value::Null).await["underWay"].clone();
+    assert_eq!(under_way().await, 1, "it has left no trace yet, and is told all the same");
     let created = async || org.ledger("po-1").await["totals"]["createsAccepted"] == 1;
     eventually("the payout exists although nobody waited for the answer", created).await;
+    eventually("nothing is under way any more", async || under_way().await == 0).await;
 }
 
 #[tokio::test]

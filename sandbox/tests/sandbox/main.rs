@@ -6,6 +6,7 @@ mod faults;
 mod harness;
 mod money;
 mod payouts;
+mod plan;
 mod policies;
 mod signing;
 mod transfers;

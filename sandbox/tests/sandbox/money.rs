@@ -76,3 +76,27 @@ async fn a_balance_can_be_set_and_the_difference_is_booked_as_opening() {
     let (_, assets) = org.user("payer").get(&format!("/wallets/{}/assets", text(&made["id"]))).await;
     assert_eq!(assets["assets"][1]["balance"], "340282366920938463463374607431");
 }
+
+#[tokio::test]
+async fn the_ledger_says_of_each_external_id_what_was_accepted_and_moved() {
+    let org = org().await;
+    let payer = org.user("payer");
+    for (name, amount) in [("paid", "700"), ("reverted", "793"), ("unconfirmed", "800")] {
+        let payout = org.awaiting_payout(&payer, name, amount).await;
+        org.new_payout(&payer, name, amount).await;
+        if name != "unconfirmed" {
+            payer.confirm(&payout).await;
+            assert_eq!(payer.confirm(&payout).await.0, 412);
+        }
+    }
+    org.advance(5_000).await;
+    let ledger = org.control("GET", "/ledger", Value::Null).await;
+    let line = |name: &str, confirm_calls: u64, transfers: u64, confirmed: u64, moved: &str| {
+        json!({"externalId": name, "createCalls": 2, "createsAccepted": 1, "confirmCalls": confirm_calls,
+               "confirmsAccepted": confirm_calls / 2, "cancelsAccepted": 0, "transfers": transfers,
+               "transfersOpen": 0, "transfersConfirmed": confirmed, "moved": moved})
+    };
+    let expected = [line("paid", 2, 1, 1, "700"), line("reverted", 2, 1, 0, "0"), line("unconfirmed", 0, 0, 0, "0")];
+    assert_eq!(ledger["byExternalId"], json!(expected));
+    assert_eq!(org.ledger("paid").await["byExternalId"], json!([expected[0]]));
+}

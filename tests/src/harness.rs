@@ -1,4 +1,4 @@
-//! What the tests share: a system, requests, waiting for a condition, and the other side's books.
+//! A system of one's own, requests to it, waiting for a condition, and the other side's books.
 
 use std::{
     path::PathBuf,
@@ -7,10 +7,11 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use remit::dev::{Options, PAYER, System};
+use remit::dev::{APPROVER, Options, PAYER, System};
 use remit_activities::PollCadence;
-use remit_client::Status;
-use remit_domain::{Outcome, PayoutRequest};
+use remit_client::{Action as Decide, Order, Resolve, Status, Whereabouts};
+use remit_dfns::{Action, ActivityKind, ApprovalGroup, Approvers, PolicyBody, Rule};
+use remit_domain::{Outcome, PayoutRequest, Stage};
 use reqwest::Method;
 use serde_json::{Value, json};
 use temporalio_client::{Client, UntypedWorkflow, WorkflowHandle};
@@ -21,20 +22,31 @@ const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A system, and what the tests ask of it.
 pub struct World {
+    /// The running parts.
     pub system: System,
 }
 
 impl World {
     /// A system that polls quickly, so that nothing depends on webhooks arriving fast.
+    ///
+    /// # Errors
+    /// As [`World::with`].
     pub async fn new() -> Result<Self> {
         Self::with(Options { cadence: quick(), ..Options::default() }).await
     }
 
+    /// A system of these options.
+    ///
+    /// # Errors
+    /// When a part does not start.
     pub async fn with(options: Options) -> Result<Self> {
         Ok(Self { system: System::start(options).await? })
     }
 
     /// A request of this many units of USDC from the organisation's Polygon wallet.
+    ///
+    /// # Errors
+    /// When the request is not accepted, as with an id that is too long.
     pub fn request(&self, id: &str, units: &str) -> Result<PayoutRequest> {
         let wallet = self.system.organisation().wallet("Polygon")?.id.clone();
         Ok(PayoutRequest::parse(&json!({
@@ -46,6 +58,9 @@ impl World {
     }
 
     /// Starts a payout and gives its request.
+    ///
+    /// # Errors
+    /// When it cannot be started.
     pub async fn start(&self, id: &str, units: &str) -> Result<PayoutRequest> {
         let request = self.request(id, units)?;
         self.system.client().start(&request).await?;
@@ -53,6 +68,9 @@ impl World {
     }
 
     /// The outcome of a payout, within patience.
+    ///
+    /// # Errors
+    /// When it ends without one, or not in time.
     pub async fn outcome(&self, id: &str) -> Result<Outcome> {
         let wait = tokio::time::timeout(PATIENCE, self.system.client().wait(id)).await;
         match wait {
@@ -62,21 +80,41 @@ impl World {
     }
 
     /// The status of a payout once it is so.
+    ///
+    /// # Errors
+    /// When it is not so in time.
     pub async fn status_when(&self, id: &str, what: &str, is_so: impl Fn(&Status) -> bool) -> Result<Status> {
         until(what, async || Ok(self.system.client().status(id).await.ok().filter(|status| is_so(status)))).await
     }
 
+    /// The status of a payout once it is in doubt.
+    ///
+    /// # Errors
+    /// When it is not within patience.
+    pub async fn in_doubt(&self, id: &str) -> Result<Status> {
+        self.status_when(id, "the doubt", |status| status.stage == Stage::NeedsPerson).await
+    }
+
     /// The other side's books of one payout.
+    ///
+    /// # Errors
+    /// When the sandbox cannot be reached.
     pub async fn ledger(&self, id: &str) -> Result<Value> {
         self.system.organisation().control(Method::GET, &format!("/ledger?externalId={id}"), None).await
     }
 
     /// One total of those books.
+    ///
+    /// # Errors
+    /// When the sandbox cannot be reached, or keeps no such total.
     pub async fn total(&self, id: &str, name: &str) -> Result<u64> {
         self.ledger(id).await?["totals"][name].as_u64().with_context(|| format!("the ledger has no total {name}"))
     }
 
     /// Waits until a total has reached this.
+    ///
+    /// # Errors
+    /// When it does not in time.
     pub async fn total_is(&self, id: &str, name: &str, at_least: u64) -> Result<()> {
         until(&format!("{name} of {id} to be {at_least}"), async || {
             Ok((self.total(id, name).await? >= at_least).then_some(()))
@@ -85,6 +123,9 @@ impl World {
     }
 
     /// Makes the provider send its instructions now, however long they would have taken.
+    ///
+    /// # Errors
+    /// When there is no such payout in time.
     pub async fn instruct(&self, id: &str) -> Result<()> {
         until("the instructions", async || {
             let ledger = self.ledger(id).await?;
@@ -101,6 +142,9 @@ impl World {
     }
 
     /// What must hold for every payout that was paid: created once, confirmed once, one transfer, whatever happened.
+    ///
+    /// # Errors
+    /// When it does not, with the books.
     pub async fn paid_exactly_once(&self, id: &str) -> Result<()> {
         for name in ["createsAccepted", "confirmsAccepted", "transfers", "transfersConfirmed"] {
             let total = self.total(id, name).await?;
@@ -112,17 +156,25 @@ impl World {
     }
 
     /// The events of the payout's last run.
+    ///
+    /// # Errors
+    /// When there is no such run.
     pub async fn history(&self, id: &str) -> Result<Vec<HistoryEvent>> {
-        let request = self.request(id, "1")?;
-        let handle = self.handle(&request.key().workflow_id());
+        // Of its newest attempt.
+        let described = self.system.client().describe(id).await?;
+        let handle = self.handle(&described.run.workflow_id);
         Ok(handle.fetch_history(Default::default()).into_events().await?)
     }
 
+    /// Temporal's handle of a workflow.
     pub fn handle(&self, workflow_id: &str) -> WorkflowHandle<Client, UntypedWorkflow> {
         self.system.client().temporal().get_workflow_handle::<UntypedWorkflow>(workflow_id)
     }
 
     /// No workflow task of this payout ever failed.
+    ///
+    /// # Errors
+    /// When one did.
     pub async fn no_task_failed(&self, id: &str) -> Result<()> {
         let history = self.history(id).await?;
         if let Some(event) = history.iter().find(|e| e.event_type() == EventType::WorkflowTaskFailed) {
@@ -131,11 +183,27 @@ impl World {
         Ok(())
     }
 
+    /// Makes something go wrong at the other side.
+    ///
+    /// # Errors
+    /// When the sandbox knows no such fault.
     pub async fn fault(&self, fault: Value) -> Result<()> {
         self.system.organisation().fault(&fault).await
     }
 
+    /// Takes all faults back.
+    ///
+    /// # Errors
+    /// When the sandbox cannot be reached.
+    pub async fn no_faults(&self) -> Result<()> {
+        self.system.organisation().control(Method::DELETE, "/faults", None).await?;
+        Ok(())
+    }
+
     /// A metric of the worker.
+    ///
+    /// # Errors
+    /// When the worker cannot be reached.
     pub async fn worker_metric(&self, line: &str) -> Result<Option<String>> {
         let url = format!("{}/metrics", self.system.worker_admin_url());
         let text = reqwest::Client::builder().no_proxy().build()?.get(url).send().await?.text().await?;
@@ -143,6 +211,9 @@ impl World {
     }
 
     /// Moves the time of one payout, with the organisation's and the records'.
+    ///
+    /// # Errors
+    /// When a clock cannot be moved.
     pub async fn advance(&self, id: &str, by: Duration) -> Result<()> {
         let workflow_id = self.request(id, "1")?.key().workflow_id();
         self.system.advance(&[&workflow_id], by).await?;
@@ -150,13 +221,57 @@ impl World {
     }
 
     /// A worker in a process of its own, with the settings of this system.
+    ///
+    /// # Errors
+    /// When the program is not built.
     pub fn worker_process(&self) -> Result<Process> {
         Process::start(&["worker", "--admin", "127.0.0.1:0"], self.system.environment())
     }
 
+    /// The same as a build of a worker deployment, as if it were another program.
+    ///
+    /// # Errors
+    /// When the program is not built.
+    pub fn worker_of_build(&self, deployment: &str, build: &str, flags: &[&str]) -> Result<Process> {
+        let named = [("REMIT_DEPLOYMENT", deployment), ("REMIT_BUILD_ID", build)];
+        let mut environment = self.system.environment().to_vec();
+        environment.extend(named.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        Process::start(&[&["worker", "--admin", "127.0.0.1:0"], flags].concat(), &environment)
+    }
+
+    /// Runs a command against this system; gives its exit code, and what it wrote to standard output and to stderr.
+    ///
+    /// # Errors
+    /// When the program is not built.
+    pub async fn command(&self, args: &[&str]) -> Result<(Option<i32>, String, String)> {
+        let environment = self.system.environment().iter().cloned();
+        let mut command = tokio::process::Command::new(program()?);
+        let output = command.args(args).envs(environment).stdin(Stdio::null()).output().await?;
+        Ok((output.status.code(), String::from_utf8(output.stdout)?, String::from_utf8(output.stderr)?))
+    }
+
+    /// Stops all parts.
+    ///
+    /// # Errors
+    /// When one does not stop.
     pub async fn end(self) -> Result<()> {
         self.system.stop().await
     }
+}
+
+/// Somebody orders something.
+pub fn order(why: &str) -> Order {
+    Order { by: "ana@example.com".into(), why: why.into() }
+}
+
+/// Somebody gives a payout in doubt up.
+pub fn give_up(money: Whereabouts) -> Resolve {
+    Resolve { order: order("looked at it"), action: Decide::GiveUp(money) }
+}
+
+/// Somebody lets a payout in doubt be checked again.
+pub fn go_on() -> Resolve {
+    Resolve { order: order("looked at it"), action: Decide::GoOn }
 }
 
 /// Half a second, then up to two.
@@ -170,6 +285,9 @@ pub fn instructions_after(ms: u32) -> Value {
 }
 
 /// Waits until there is an answer.
+///
+/// # Errors
+/// When asking fails, or there is none in time.
 pub async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Result<Option<T>>) -> Result<T> {
     let deadline = Instant::now() + PATIENCE;
     while Instant::now() < deadline {
@@ -182,8 +300,38 @@ pub async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Result<Option<T>
 }
 
 /// The payer's user, whom the worker signs as.
+///
+/// # Errors
+/// When its key cannot be used.
 pub fn payer(world: &World) -> Result<remit_dfns::Dfns> {
     world.system.dfns(PAYER)
+}
+
+/// A policy of the provider over everything the wallets sign.
+///
+/// # Errors
+/// When the provider refuses it.
+pub async fn policy(world: &World, action: Action) -> Result<()> {
+    let body = PolicyBody {
+        name: "tests".to_owned(),
+        activity_kind: ActivityKind::WalletsSign,
+        rule: Rule::always(),
+        action,
+        filters: None,
+    };
+    world.system.dfns(APPROVER)?.create_policy(&body).await?;
+    Ok(())
+}
+
+/// A group of which anyone may approve.
+pub fn anyone() -> ApprovalGroup {
+    ApprovalGroup {
+        name: Some("treasury".to_owned()),
+        quorum: 1,
+        approvers: Approvers { user_id: None },
+        initiator_can_approve: None,
+        service_accounts_can_approve: None,
+    }
 }
 
 /// A process of the `remit` program. Killed when dropped.
@@ -203,12 +351,23 @@ impl Process {
     }
 
     /// Runs a command to its end; gives whether it exited with 0, and what it wrote to standard output.
+    ///
+    /// # Errors
+    /// When the program is not built.
     pub fn output(args: &[&str]) -> Result<(bool, String)> {
         let output = Command::new(program()?).args(args).stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
         Ok((output.status.success(), String::from_utf8(output.stdout)?))
     }
 
+    /// Its number in the operating system, which is part of how a worker names itself to Temporal.
+    pub fn id(&self) -> u32 {
+        self.0.id()
+    }
+
     /// Runs a command with these settings to its end; gives its exit code, and what it wrote to standard output.
+    ///
+    /// # Errors
+    /// When the program is not built or writes no text.
     pub fn run(args: &[&str], environment: &[(String, String)]) -> Result<(Option<i32>, String)> {
         let mut command = Command::new(program()?);
         command.args(args).envs(environment.iter().cloned()).stdin(Stdio::null()).stderr(Stdio::inherit());
@@ -217,6 +376,9 @@ impl Process {
     }
 
     /// SIGKILL: no goodbye.
+    ///
+    /// # Errors
+    /// When it cannot be killed.
     pub fn kill(mut self) -> Result<()> {
         self.0.kill()?;
         self.0.wait()?;
@@ -231,13 +393,14 @@ impl Drop for Process {
     }
 }
 
-/// The program that was built beside these tests.
+/// The program that was built with this one. Cargo puts tests into a folder below it.
 fn program() -> Result<PathBuf> {
     let here = std::env::current_exe()?;
-    let folder = here.parent().and_then(std::path::Path::parent).context("no target folder")?;
-    let program = folder.join("remit");
-    if !program.exists() {
-        bail!("{} is missing; build it with `cargo build`, or run `./test`, which does", program.display());
-    }
-    Ok(program)
+    let program = here.ancestors().skip(1).take(2).map(|folder| folder.join("remit")).find(|program| program.exists());
+    program.with_context(|| {
+        format!(
+            "no program `remit` beside {}; build it with `cargo build`, or run `./test`, which does",
+            here.display()
+        )
+    })
 }
