@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use remit_activities::{Activities, PollCadence, TimeLimits};
 use remit_client::Target;
 use remit_records::Records;
-use remit_worker::{Build, Promotion, Tuning};
+use remit_worker::{Build, Interceptor, Promotion, Tuning};
 use tokio::{net::TcpListener, time::Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -81,6 +81,7 @@ pub(crate) struct Plan {
     pub(crate) tuning: Tuning,
     pub(crate) build: Build,
     pub(crate) promotion: Promotion,
+    pub(crate) interceptor: Option<Interceptor>,
     pub(crate) admin: TcpListener,
 }
 
@@ -110,6 +111,7 @@ pub async fn run(args: Args, settings: &Settings) -> Outcome {
         tuning: tuning(&settings.worker),
         build,
         promotion,
+        interceptor: None,
         admin: listen(admin, "the worker's health and metrics").await?,
     };
     serve(plan, stop).await?;
@@ -118,7 +120,7 @@ pub async fn run(args: Args, settings: &Settings) -> Outcome {
 
 /// Runs a worker.
 pub(crate) async fn serve(plan: Plan, stop: CancellationToken) -> Result<()> {
-    let Plan { access, cadence, time, records_url, temporal, tuning, build, promotion, admin } = plan;
+    let Plan { access, cadence, time, records_url, temporal, tuning, build, promotion, interceptor, admin } = plan;
     let records = tokio::select! {
         records = open(&records_url) => records?,
         () = stop.cancelled() => return Ok(()),
@@ -133,6 +135,7 @@ pub(crate) async fn serve(plan: Plan, stop: CancellationToken) -> Result<()> {
         build,
         promotion,
         tuning,
+        interceptor,
     };
     let worked = remit_worker::run(config, activities, registry, stop).await;
     records.close().await;

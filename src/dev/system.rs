@@ -13,7 +13,7 @@ use remit_client::{PayoutClient, Target};
 use remit_dfns::{CreateWebhook, Dfns};
 use remit_records::Records;
 use remit_relay::{Secrets, Upkeep};
-use remit_worker::{Promotion, Tuning};
+use remit_worker::{Interceptor, Promotion, Tuning};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -70,6 +70,8 @@ pub struct Options {
     pub cadence: PollCadence,
     /// Calls to the provider begun in a second.
     pub provider_calls_per_second: u32,
+    /// Stands around every activity of the worker, for tests that fail them.
+    pub interceptor: Option<Interceptor>,
     /// The worker.
     pub worker: Begin,
     /// The relay.
@@ -91,6 +93,7 @@ impl Default for Options {
             organisation: json!({}),
             cadence: PollCadence::default(),
             provider_calls_per_second: Tuning::default().provider_calls_per_second,
+            interceptor: None,
             worker: Begin::Now,
             relay: Begin::Now,
             progress: |line| out::note(line),
@@ -115,6 +118,7 @@ pub struct System {
     places: Places,
     cadence: PollCadence,
     provider_calls_per_second: u32,
+    interceptor: Option<Interceptor>,
     environment: Vec<(String, String)>,
     folder: Folder,
 }
@@ -218,6 +222,7 @@ impl System {
             places,
             cadence: options.cadence,
             provider_calls_per_second: options.provider_calls_per_second,
+            interceptor: options.interceptor,
             environment,
             folder,
         };
@@ -247,6 +252,7 @@ impl System {
             tuning: Tuning { provider_calls_per_second: self.provider_calls_per_second, ..Tuning::default() },
             build: worker::this_build(),
             promotion: Promotion::ByHand,
+            interceptor: self.interceptor.clone(),
             admin: sandbox::listen(self.places.worker_admin, "the worker's health and metrics").await?,
         };
         let mut part = Part::start("the worker", |stop| worker::serve(plan, stop));

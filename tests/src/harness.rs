@@ -375,6 +375,27 @@ impl Process {
         Ok((output.status.code(), String::from_utf8(output.stdout)?))
     }
 
+    /// SIGSTOP: it stands still, wherever it is.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn stop(&self) -> Result<()> {
+        self.signal("STOP")
+    }
+
+    /// SIGCONT: it goes on where it was.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn wake(&self) -> Result<()> {
+        self.signal("CONT")
+    }
+
+    fn signal(&self, name: &str) -> Result<()> {
+        let sent = Command::new("kill").args([format!("-{name}"), self.0.id().to_string()]).status()?;
+        if sent.success() { Ok(()) } else { bail!("process {} cannot be sent {name}", self.0.id()) }
+    }
+
     /// SIGKILL: no goodbye.
     ///
     /// # Errors

@@ -24,7 +24,11 @@ use prometheus::Registry;
 use remit_activities::Activities;
 use temporalio_client::{Client, ClientOptions, Connection, ConnectionOptions};
 use temporalio_common::telemetry::{TelemetryOptions, metrics::CoreMeter, telemetry_init};
-use temporalio_sdk::{Runtime, runtime::RuntimeOptions};
+use temporalio_sdk::{
+    Runtime,
+    interceptors::{ActivityInboundInterceptor, ExecuteActivityInput, ExecuteActivityOutput, Next},
+    runtime::RuntimeOptions,
+};
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -55,6 +59,28 @@ pub struct Config {
     pub promotion: Promotion,
     /// How much at a time.
     pub tuning: Tuning,
+    /// Stands around every activity, for tests that fail them and for tracing.
+    pub interceptor: Option<Interceptor>,
+}
+
+/// Stands around every activity of a worker.
+#[derive(Clone)]
+pub struct Interceptor(pub Arc<dyn ActivityInboundInterceptor>);
+
+impl std::fmt::Debug for Interceptor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Interceptor")
+    }
+}
+
+impl ActivityInboundInterceptor for Interceptor {
+    fn execute_activity<'a>(
+        &'a self,
+        input: ExecuteActivityInput,
+        next: Next<'a, ExecuteActivityInput, ExecuteActivityOutput<'a>>,
+    ) -> ExecuteActivityOutput<'a> {
+        self.0.execute_activity(input, next)
+    }
 }
 
 /// How a version of a deployment becomes the one that new payouts go to.
@@ -83,7 +109,7 @@ pub async fn run(
     registry: Registry,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    let Config { mut connection, namespace, admin, build, promotion, tuning } = config;
+    let Config { mut connection, namespace, admin, build, promotion, tuning, interceptor } = config;
     tuning.check()?;
     let gauges = Gauges::register(&registry)?;
     let places = Place::all(&tuning);
@@ -112,7 +138,10 @@ pub async fn run(
 
     let mut threads = Threads::new(stop.child_token());
     for place in &places {
-        let options = place.queue.options(&tuning, &build, activities.clone())?;
+        let mut options = place.queue.options(&tuning, &build, activities.clone())?;
+        if let Some(interceptor) = &interceptor {
+            options.activity_inbound_interceptor(interceptor.clone());
+        }
         let runtime = runtime(ShardMeter::new(Arc::clone(&meter), place.shard))?;
         threads.start(*place, runtime, connection.clone(), namespace.clone(), options)?;
     }

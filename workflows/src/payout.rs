@@ -274,7 +274,18 @@ impl Job {
                 }
                 Progress::AwaitingConfirmation if !confirming => self.time_up(ctx, &view).await?,
                 // Confirmed, or perhaps confirmed: from here on what is read tells.
-                _ => self.settle(ctx, &view, known).await?,
+                Progress::Preparing
+                | Progress::Unrecognised { .. }
+                | Progress::AwaitingConfirmation
+                | Progress::Submitting
+                | Progress::Held
+                | Progress::Depositing
+                | Progress::Disbursing
+                | Progress::Completed
+                | Progress::Failed
+                | Progress::Rejected
+                | Progress::Expired
+                | Progress::Canceled => self.settle(ctx, &view, known).await?,
             };
         }
     }
