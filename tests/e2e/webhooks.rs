@@ -220,8 +220,8 @@ async fn an_address_is_subscribed_once_and_its_secret_is_kept_or_nothing_is_made
 #[tokio::test(flavor = "multi_thread")]
 async fn a_program_can_list_the_inbox_and_hand_events_on_again() -> Result<()> {
     let world = World::with(Options { organisation: instructions_after(1_200), ..Options::default() }).await?;
-    world.start("an id with spaces", "1000000000").await?;
-    world.total_is("an id with spaces", "confirmsAccepted", 1).await?;
+    let request = world.start("an id with spaces", "1000000000").await?;
+    world.total_is(request.key().as_str(), "confirmsAccepted", 1).await?;
     let row = world.stands(READY, "delivered").await?;
     let of_payout = world.rows(&["list", "--payout", "an id with spaces", "--kind", READY]).await?;
     assert_eq!(of_payout, std::slice::from_ref(&row));
@@ -244,6 +244,6 @@ async fn a_program_can_list_the_inbox_and_hand_events_on_again() -> Result<()> {
     assert_eq!(world.webhook(&["replay"]).await?.0, Some(2), "it must be said what");
     world.advance("an id with spaces", std::time::Duration::from_secs(120)).await?;
     assert_eq!(world.outcome("an id with spaces").await?.ending, Ending::Completed);
-    world.paid_exactly_once("an id with spaces").await?;
+    world.paid_exactly_once(request.key().as_str()).await?;
     world.end().await
 }
