@@ -216,7 +216,7 @@ impl Deployment {
             let open = self.count(&format!("TemporalWorkerDeploymentVersion = {}", self.quoted(summary))).await?;
             versions.push(version(summary, open));
         }
-        versions.sort_by(|a, b| b.created.cmp(&a.created));
+        versions.sort_by_key(|version| std::cmp::Reverse(version.created));
         let unassigned = self.count("TemporalWorkerDeploymentVersion IS NULL").await?;
         Ok(Described { versions, unassigned })
     }
@@ -350,8 +350,8 @@ fn version(summary: &worker_deployment_info::WorkerDeploymentVersionSummary, ope
     Version {
         build_id: build_id_of(summary).to_owned(),
         state: VersionState::of(summary.status()),
-        created: summary.create_time.clone().and_then(|time| SystemTime::try_from(time).ok()),
-        last_current: summary.last_current_time.clone().and_then(|time| SystemTime::try_from(time).ok()),
+        created: summary.create_time.and_then(|time| SystemTime::try_from(time).ok()),
+        last_current: summary.last_current_time.and_then(|time| SystemTime::try_from(time).ok()),
         open,
     }
 }

@@ -173,8 +173,8 @@ impl Job {
             ));
             let woken = match watched {
                 None => select! {
-                    _ = ordered => Woken::ByOrder,
-                    _ = timer => Woken::ByTime,
+                    _ = ordered => Woken::Order,
+                    _ = timer => Woken::Time,
                 },
                 Some(payout) => {
                     let input = ReadPayout {
@@ -186,16 +186,16 @@ impl Job {
                     let options = options::poll("look now and then: whether it came to an end by itself", &race);
                     let mut poll = ctx.execute_activity(PayoutActivities::read_payout, input, options);
                     select! {
-                        _ = ordered => Woken::ByOrder,
-                        read = poll => Woken::ByProvider(read.ok()),
-                        _ = timer => Woken::ByTime,
+                        _ = ordered => Woken::Order,
+                        read = poll => Woken::Provider(read.ok()),
+                        _ = timer => Woken::Time,
                     }
                 }
             };
             drop(ordered);
             race.cancel();
             match woken {
-                Woken::ByOrder => {
+                Woken::Order => {
                     let (decision, closed) =
                         ctx.state_mut(|wf| (wf.standing.decision.take(), wf.standing.closed.clone()));
                     match decision {
@@ -209,7 +209,7 @@ impl Job {
                         None => {}
                     }
                 }
-                Woken::ByProvider(Some(view)) => {
+                Woken::Provider(Some(view)) => {
                     self.seen(ctx, &view);
                     if self.check_echo(&view).is_ok()
                         && let Some((ending, money, reason)) = ending_of(&view)
@@ -218,15 +218,15 @@ impl Job {
                     }
                     watched = None;
                 }
-                Woken::ByProvider(None) => watched = None,
-                Woken::ByTime if by.is_some() => {
+                Woken::Provider(None) => watched = None,
+                Woken::Time if by.is_some() => {
                     self.note(ctx, "the time to confirm is over, and nobody has decided");
                     match self.close_gate(ctx, Closing::TimeUp).await {
                         Ok(GateClosing::Closed { .. }) => return None,
                         Ok(GateClosing::Confirming) | Err(_) => ctx.state_mut(|wf| wf.standing.confirming = true),
                     }
                 }
-                Woken::ByTime => {}
+                Woken::Time => {}
             }
         }
     }
@@ -298,9 +298,9 @@ impl Job {
 }
 
 enum Woken {
-    ByOrder,
-    ByProvider(Option<PayoutView>),
-    ByTime,
+    Order,
+    Provider(Option<PayoutView>),
+    Time,
 }
 
 /// Whether the provider acts as if the payout had been confirmed.
