@@ -11,7 +11,9 @@ use remit_workflows::{
 use serde::Serialize;
 use temporalio_client::{
     NamespacedClient, WorkflowExecuteUpdateOptions, WorkflowHandle, WorkflowIdConflictPolicy, WorkflowIdReusePolicy,
-    WorkflowStartOptions, errors::WorkflowUpdateError,
+    WorkflowStartOptions,
+    errors::WorkflowUpdateError,
+    tonic::{Code, Status},
 };
 use temporalio_common::{HasWorkflowDefinition, UpdateDefinition, data_converters::RawValue};
 
@@ -22,6 +24,14 @@ const ANSWER_WITHIN: std::time::Duration = std::time::Duration::from_secs(20);
 
 /// Reading the provider may take some tries; its workflow gives up after five minutes by itself.
 const PROVEN_WITHIN: std::time::Duration = std::time::Duration::from_secs(320);
+
+/// Before an order is given again that met something else in the same moment.
+const BETWEEN_TRIES: std::time::Duration = std::time::Duration::from_millis(100);
+
+/// The server's words for an update whose workflow task it had to start anew.
+fn came_in_between(status: &Status) -> bool {
+    status.code() == Code::FailedPrecondition && status.message().contains("workflow task failure")
+}
 
 /// Why an order was not answered.
 #[derive(Debug, thiserror::Error)]
@@ -80,7 +90,7 @@ impl PayoutClient {
     /// # Errors
     /// That there is no such payout, that no worker answers, or that the order has no name or reason.
     pub async fn cancel(&self, id: &str, order: &Order) -> Result<Answer, OrderError> {
-        self.order(id, Payout::cancel, order).await
+        self.order(id, || Payout::cancel, order).await
     }
 
     /// Holds a payout back before Confirm.
@@ -88,7 +98,7 @@ impl PayoutClient {
     /// # Errors
     /// As [`PayoutClient::cancel`].
     pub async fn hold(&self, id: &str, order: &Order) -> Result<Answer, OrderError> {
-        self.order(id, Payout::hold, order).await
+        self.order(id, || Payout::hold, order).await
     }
 
     /// Lets a payout that was held back go on.
@@ -96,7 +106,7 @@ impl PayoutClient {
     /// # Errors
     /// As [`PayoutClient::cancel`].
     pub async fn release(&self, id: &str, order: &Order) -> Result<Answer, OrderError> {
-        self.order(id, Payout::release, order).await
+        self.order(id, || Payout::release, order).await
     }
 
     /// Decides about a payout in doubt.
@@ -104,19 +114,31 @@ impl PayoutClient {
     /// # Errors
     /// As [`PayoutClient::cancel`].
     pub async fn resolve(&self, id: &str, resolve: &Resolve) -> Result<Answer, OrderError> {
-        self.order(id, Payout::resolve, resolve).await
+        self.order(id, || Payout::resolve, resolve).await
     }
 
-    async fn order<U>(&self, id: &str, update: U, order: &impl Serialize) -> Result<Answer, OrderError>
+    async fn order<U>(&self, id: &str, update: impl Fn() -> U, order: &impl Serialize) -> Result<Answer, OrderError>
     where
         U: UpdateDefinition<Workflow = <Payout as HasWorkflowDefinition>::Run, Input = RawValue, Output = Answer>,
     {
         let (workflow_id, _) = self.find(id).await?;
         let payout: WorkflowHandle<_, Payout> = self.temporal.get_workflow_handle(workflow_id.clone());
         let json = serde_json::to_value(order).map_err(|error| OrderError::Malformed { why: error.to_string() })?;
-        let input = RawValue::from_value(&json, self.temporal.data_converter().payload_converter());
-        let call = payout.execute_update(update, input, WorkflowExecuteUpdateOptions::default());
-        match tokio::time::timeout(ANSWER_WITHIN, call).await {
+        let tries = async {
+            loop {
+                let input = RawValue::from_value(&json, self.temporal.data_converter().payload_converter());
+                let call = payout.execute_update(update(), input, WorkflowExecuteUpdateOptions::default());
+                match call.await {
+                    // Something else arrived at the same moment and the server starts that task anew, or the run has
+                    // just ended: asking again tells which. An order given twice is one order.
+                    Err(WorkflowUpdateError::Rpc(status)) if came_in_between(&status) => {
+                        tokio::time::sleep(BETWEEN_TRIES).await;
+                    }
+                    answer => break answer,
+                }
+            }
+        };
+        match tokio::time::timeout(ANSWER_WITHIN, tries).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(WorkflowUpdateError::Failed(failure))) => Err(OrderError::Malformed { why: failure.message }),
             Ok(Err(WorkflowUpdateError::NotFound(_))) => Err(self.why_not_open(id, workflow_id).await.into()),

@@ -171,6 +171,8 @@ async fn course(world: &World, saboteur: &Saboteur, activity: &str, failing: Fai
             assert!(matches!(retried, Retried::Started(_) | Retried::UnderWay(_)), "{id}: {retried:?}");
             let newest = world.system.records().newest_attempt(id).await?.map(|row| row.attempt);
             assert_eq!(newest, Some(2), "{id}: another attempt than one was opened");
+            let again = |status: &Status| status.request.attempt.number() == 2 && waits(status);
+            world.status_when(id, "the second wait", again).await?;
             world.instruct(&format!("{id}-retry-1")).await?;
             assert_eq!(world.outcome(id).await?.ending, Ending::Completed, "{id}");
             world.paid_exactly_once(&format!("{id}-retry-1")).await?;
