@@ -47,7 +47,7 @@ pub struct StoredEvent {
     pub objects: Vec<(ObjectKind, String)>,
     /// The payout key it names, not proven.
     pub named_key: Option<String>,
-    /// The bytes as they first came. Only from [`Records::event`].
+    /// The bytes as they first came. Only from [`crate::Records::event`].
     pub body: Option<Vec<u8>>,
     /// How it came first.
     pub source: String,

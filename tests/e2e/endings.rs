@@ -7,7 +7,7 @@ use remit::dev::{APPROVER, Begin, Options};
 use remit_dfns::{Action, ApprovalStatus, DecisionValue, ListApprovals, PayoutAction};
 use remit_domain::{Ending, Money, Progress};
 
-use crate::harness::{World, anyone, payer, policy, until};
+use crate::harness::{World, anyone, payer, policy, quick_then_true, until};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -74,7 +74,7 @@ async fn after_four_hours_not_paid_is_said_only_once_the_transfer_is_over_too() 
         ("held-4h-yes", DecisionValue::Approved, Money::WithProvider),
         ("held-4h-no", DecisionValue::Denied, Money::Untouched),
     ] {
-        let world = World::with(Options::default()).await?;
+        let world = World::with(Options { cadence: quick_then_true(), ..Options::default() }).await?;
         policy(&world, Action::request_approval(vec![anyone()], None)).await?;
         world.start(id, "1000000000").await?;
         let held = |status: &remit_client::Status| status.read.as_ref().is_some_and(|r| r.progress == Progress::Held);

@@ -10,7 +10,7 @@ use remit_dfns::{Action, ApprovalStatus, DecisionValue, ListApprovals};
 use remit_domain::{Ending, Money, Progress, Stage};
 use serde_json::{Value, json};
 
-use crate::harness::{World, anyone, order, policy, quick, until};
+use crate::harness::{World, anyone, order, policy, quick, quick_then_true, until};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const MARGIN: Duration = Duration::from_secs(120);
@@ -21,8 +21,14 @@ async fn of_cancel_and_confirm_exactly_one_wins_and_both_sides_know_which() -> R
     let race = async |n: u64| -> Result<bool> {
         let id = format!("race-{n}");
         world.start(&id, "1000000000").await?;
-        // Somewhere between the quote and well after Confirm.
-        tokio::time::sleep(Duration::from_millis(n * 45)).await;
+        if n < 16 {
+            // Somewhere on the way to Confirm.
+            tokio::time::sleep(Duration::from_millis(n * 45)).await;
+        } else {
+            // In the middle of it, or just after.
+            let confirms = |status: &Status| matches!(status.stage, Stage::Confirming | Stage::Settling);
+            world.status_when(&id, "the confirm", |status| confirms(status) || status.outcome.is_some()).await?;
+        }
         let canceled = match world.system.client().cancel(&id, &order("race")).await {
             Ok(answer) => answer.answer == Verdict::Accepted,
             Err(OrderError::Read(ReadError::Over { .. })) => false,

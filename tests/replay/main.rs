@@ -12,7 +12,7 @@ use remit_worker::{
 };
 
 /// Whether the repository keeps histories. While it does not, nothing here asks for any.
-const KEPT: bool = false;
+const KEPT: bool = true;
 
 /// For one replay, which takes milliseconds.
 const LIMIT: Duration = Duration::from_secs(60);

@@ -286,6 +286,11 @@ pub fn quick() -> PollCadence {
     PollCadence { first: Duration::from_millis(500), most: Duration::from_secs(2) }
 }
 
+/// Half a second, then ever longer, up to the true two hours: for payouts whose time is moved by hours.
+pub fn quick_then_true() -> PollCadence {
+    PollCadence { first: Duration::from_millis(500), ..PollCadence::default() }
+}
+
 /// Instructions after this many milliseconds of the organisation's time.
 pub fn instructions_after(ms: u32) -> Value {
     json!({"delays": {"instructions": ms}})

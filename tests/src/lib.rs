@@ -3,4 +3,6 @@
 mod harness;
 pub mod recorded;
 
-pub use harness::{Process, World, anyone, give_up, go_on, instructions_after, order, payer, policy, quick, until};
+pub use harness::{
+    Process, World, anyone, give_up, go_on, instructions_after, order, payer, policy, quick, quick_then_true, until,
+};
