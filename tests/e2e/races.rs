@@ -108,7 +108,12 @@ async fn a_confirm_that_comes_after_the_providers_expiry_pays_nothing() -> Resul
 #[tokio::test(flavor = "multi_thread")]
 async fn instructions_around_the_confirm_deadline_are_confirmed_before_it_or_never_whatever_the_skew() -> Result<()> {
     for skew in [-300_000_i64, 0, 300_000] {
-        let world = World::with(Options { organisation: json!({"clockOffsetMs": skew}), ..Options::default() }).await?;
+        let world = World::with(Options {
+            cadence: quick_then_true(),
+            organisation: json!({"clockOffsetMs": skew}),
+            ..Options::default()
+        })
+        .await?;
         let deadline = DAY - MARGIN;
         // A minute before, a second before, at, a second after our deadline, and around the provider's own.
         let moments = [
@@ -153,7 +158,12 @@ async fn instructions_around_the_confirm_deadline_are_confirmed_before_it_or_nev
 async fn approvals_around_the_submit_limit_pay_or_do_not_and_the_outcome_says_which_whatever_the_skew() -> Result<()> {
     let submit = Duration::from_secs(4 * 3600);
     for skew in [-300_000_i64, 0, 300_000] {
-        let world = World::with(Options { organisation: json!({"clockOffsetMs": skew}), ..Options::default() }).await?;
+        let world = World::with(Options {
+            cadence: quick_then_true(),
+            organisation: json!({"clockOffsetMs": skew}),
+            ..Options::default()
+        })
+        .await?;
         policy(&world, Action::request_approval(vec![anyone()], None)).await?;
         let ids = ["second-before", "at", "second-after"];
         for id in ids {

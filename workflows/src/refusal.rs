@@ -2,8 +2,11 @@
 //! started again under the same id; every other ending is a value.
 
 use remit_domain::PayoutRequest;
-use temporalio_common::{data_converters::RawValue, error::ApplicationFailure};
-use temporalio_workflow::WorkflowTermination;
+use temporalio_common::{
+    data_converters::RawValue,
+    error::{ApplicationFailure, IncomingError},
+};
+use temporalio_workflow::{ActivityExecutionError, WorkflowTermination};
 
 use crate::names;
 
@@ -41,6 +44,16 @@ pub(crate) fn not_opened(request: &PayoutRequest) -> WorkflowTermination {
         "attempt: {} is not accepted; expected an attempt that `remit payout retry` has opened",
         request.attempt.number()
     ))
+}
+
+/// A short run that could not find out what it was asked; whoever asked may ask again.
+pub(crate) fn no_answer(error: &ActivityExecutionError) -> WorkflowTermination {
+    match error.cause() {
+        Some(IncomingError::Application(cause)) => {
+            failure(cause.to_string(), cause.type_name().unwrap_or(names::ERROR_REFUSED))
+        }
+        Some(_) | None => failure(error.to_string(), names::ERROR_REFUSED),
+    }
 }
 
 fn failure(why: String, kind: &str) -> WorkflowTermination {

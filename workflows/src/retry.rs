@@ -3,14 +3,9 @@
 
 use remit_domain::{Decided, ExternalId, PayoutKey};
 use serde::{Deserialize, Serialize};
-use temporalio_common::{
-    data_converters::RawValue,
-    error::{ApplicationFailure, IncomingError},
-};
+use temporalio_common::data_converters::RawValue;
 use temporalio_macros::{workflow, workflow_methods};
-use temporalio_workflow::{
-    WorkflowCancellationToken, WorkflowContext, WorkflowContextView, WorkflowResult, WorkflowTermination,
-};
+use temporalio_workflow::{WorkflowCancellationToken, WorkflowContext, WorkflowContextView, WorkflowResult};
 
 use crate::{
     contract::{AttemptOpening, OpenAttempt, PayoutActivities},
@@ -59,15 +54,8 @@ impl PayoutRetry {
         let scope = WorkflowCancellationToken::new();
         let summary = "prove that it cannot pay any more, then open the next attempt";
         let options = options::provider(summary, Urgency::Create, PROVE_WITHIN, &scope);
-        ctx.execute_activity(PayoutActivities::open_attempt, input, options).await.map_err(|error| {
-            let (why, kind) = match error.cause() {
-                Some(IncomingError::Application(failure)) => {
-                    (failure.to_string(), failure.type_name().unwrap_or_default().to_owned())
-                }
-                Some(_) | None => (error.to_string(), String::new()),
-            };
-            WorkflowTermination::from(ApplicationFailure::builder(why).type_name(kind).non_retryable(true).build())
-        })
+        let opening = ctx.execute_activity(PayoutActivities::open_attempt, input, options).await;
+        opening.map_err(|error| refusal::no_answer(&error))
     }
 }
 
