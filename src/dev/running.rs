@@ -114,7 +114,8 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("remit/dev.json");
         assert_eq!(Running::find_in(&file).await, None);
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        // An address of its own: on 127.0.0.1 somebody else may take the port the moment it is free.
+        let listener = TcpListener::bind("127.0.0.93:0").expect("a free port");
         let ours = running(1, &listener.local_addr().expect("an address").to_string());
         ours.write(&file).expect("written");
         assert_eq!(Running::find_in(&file).await, Some(ours));

@@ -2,13 +2,13 @@
 
 use std::{collections::BTreeMap, fmt, fs, path::Path, str::FromStr, time::Duration};
 
-use jiff::SignedDuration;
+use jiff::{Span, SpanRelativeTo};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
 use super::SettingsError;
 
-/// A length of time, written as text such as "30s", "1h 30m" or "PT2H". More than zero.
+/// A length of time, written as text such as "30s", "1h 30m", "5d" or "PT2H". More than zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Period(Duration);
 
@@ -22,12 +22,14 @@ impl Period {
 impl FromStr for Period {
     type Err = &'static str;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let period: Option<SignedDuration> = text.parse().ok();
+        // A day is 24 hours here: these are limits, not calendars.
+        let span: Option<Span> = text.parse().ok();
+        let period = span.and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()).ok());
         period
             .filter(|period| period.is_positive())
             .and_then(|period| Duration::try_from(period).ok())
             .map(Self)
-            .ok_or("expected a duration of more than zero with its unit, such as \"30s\", \"5m\" or \"2h\"")
+            .ok_or("expected a duration of more than zero with its unit, such as \"30s\", \"5m\", \"2h\" or \"5d\"")
     }
 }
 
@@ -213,4 +215,29 @@ pub(super) fn warn_if_others_can_read(path: &Path) {
 pub(crate) fn others_can_read(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
     fs::metadata(path).is_ok_and(|meta| meta.permissions().mode() & 0o004 != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_period_is_written_with_its_unit_days_included() {
+        let seconds = |text: &str| text.parse::<Period>().map(|period| period.duration().as_secs());
+        assert_eq!(seconds("30s"), Ok(30));
+        assert_eq!(seconds("1h 30m"), Ok(5_400));
+        assert_eq!(seconds("5d"), Ok(432_000));
+        for bad in ["30", "soon", "0s", "-5m", ""] {
+            assert!(seconds(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn corridors_are_country_and_currency_each_once() {
+        let corridors: Corridors = "BR-BRL=2d, US-USD=36h".parse().expect("two corridors");
+        assert_eq!(corridors.0.len(), 2);
+        for bad in ["BR=2d", "BR-BRL", "br-brl=2d", "BR-BRL=2", "BR-BRL=1d,BR-BRL=2d", ""] {
+            assert!(bad.parse::<Corridors>().is_err(), "{bad}");
+        }
+    }
 }

@@ -7,6 +7,7 @@ mod bad_input;
 mod commands;
 mod crashes;
 mod deploys;
+mod documents;
 mod endings;
 mod every_activity;
 mod guards;

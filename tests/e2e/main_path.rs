@@ -1,14 +1,13 @@
 //! The ordinary course, and what it costs.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use anyhow::Result;
 use remit::dev::{Begin, Options};
 use remit_domain::{Ending, Money};
 use reqwest::Method;
-use temporalio_common::protos::temporal::api::{enums::v1::EventType, history::v1::history_event::Attributes};
 
-use crate::harness::{World, instructions_after, quick};
+use crate::harness::{Cost, World, instructions_after, quick};
 
 /// The first row of the cost table: events, Actions, requests to the provider.
 const MOST: (usize, usize, u64) = (52, 13, 18);
@@ -25,26 +24,7 @@ async fn a_payout_runs_to_the_bank_within_its_cost() -> Result<()> {
     assert!(outcome.quoted.is_some() && outcome.transaction_hash.is_some(), "{outcome:#?}");
     world.paid_exactly_once("cost-1").await?;
 
-    let history = world.history("cost-1").await?;
-    let time_skipping =
-        [EventType::WorkflowExecutionTimeSkippingTransitioned, EventType::WorkflowExecutionOptionsUpdated];
-    let events: Vec<_> = history.iter().filter(|e| !time_skipping.contains(&e.event_type())).collect();
-    let billed = [
-        EventType::WorkflowExecutionStarted,
-        EventType::ActivityTaskScheduled,
-        EventType::TimerStarted,
-        EventType::WorkflowExecutionSignaled,
-        EventType::UpsertWorkflowSearchAttributes,
-    ];
-    // Local activities are billed once for each workflow task that has any.
-    let local: BTreeSet<i64> = events
-        .iter()
-        .filter_map(|e| {
-            let Some(Attributes::MarkerRecordedEventAttributes(marker)) = &e.attributes else { return None };
-            Some(marker.workflow_task_completed_event_id)
-        })
-        .collect();
-    let actions = events.iter().filter(|e| billed.contains(&e.event_type())).count() + local.len();
+    let Cost { events, actions } = Cost::of(&world.history("cost-1").await?);
     let requests = world.system.organisation().control(Method::GET, "/requests", None).await?;
     let requests: u64 = requests["counts"]
         .as_object()
@@ -55,11 +35,8 @@ async fn a_payout_runs_to_the_bank_within_its_cost() -> Result<()> {
         .sum();
     // Making the webhook subscription was signed too: two requests that are not this payout's.
     let requests = requests - 2;
-    println!("a payout on the main path: {} events, {actions} Actions, {requests} requests to Dfns", events.len());
-    for event in &events {
-        println!("  {:3} {:?}", event.event_id, event.event_type());
-    }
-    assert!(events.len() <= MOST.0, "{} events", events.len());
+    println!("a payout on the main path: {events} events, {actions} Actions, {requests} requests to Dfns");
+    assert!(events <= MOST.0, "{events} events");
     assert!(actions <= MOST.1, "{actions} Actions");
     assert!((5..=MOST.2).contains(&requests), "{requests} requests");
     world.end().await

@@ -371,6 +371,14 @@ impl Process {
         Ok((output.status.success(), String::from_utf8(output.stdout)?))
     }
 
+    /// The program that was built beside these tests.
+    ///
+    /// # Errors
+    /// When it was not.
+    pub fn program() -> Result<PathBuf> {
+        program()
+    }
+
     /// Its number in the operating system, which is part of how a worker names itself to Temporal.
     pub fn id(&self) -> u32 {
         self.0.id()

@@ -1,8 +1,10 @@
 //! What whole-system tests share, and those who drive a whole system for another purpose.
 
+mod cost;
 mod harness;
 pub mod recorded;
 
+pub use cost::Cost;
 pub use harness::{
     Process, World, anyone, give_up, go_on, instructions_after, order, payer, policy, quick, quick_then_true, until,
 };
