@@ -3,6 +3,7 @@
 use std::{fmt, time::SystemTime};
 
 use futures::TryStreamExt;
+use jiff::Timestamp;
 use remit_domain::{Program, Stage, WalletId};
 use remit_workflows::{names, search};
 use temporalio_client::{WorkflowExecutionStatus, WorkflowListOptions, errors::ClientError};
@@ -18,6 +19,10 @@ pub struct Filter {
     pub program: Option<Program>,
     /// Only from this wallet.
     pub wallet: Option<WalletId>,
+    /// Only those started before this.
+    pub started_before: Option<SystemTime>,
+    /// Only those that wait for somebody: a person's decision, a release, an approval at the provider.
+    pub needs_attention: bool,
     /// Only with such runs.
     pub runs: Runs,
     /// At most so many; default 50.
@@ -77,7 +82,15 @@ pub enum RunStatus {
 
 impl Default for Filter {
     fn default() -> Self {
-        Self { stage: None, program: None, wallet: None, runs: Runs::All, limit: 50 }
+        Self {
+            stage: None,
+            program: None,
+            wallet: None,
+            started_before: None,
+            needs_attention: false,
+            runs: Runs::All,
+            limit: 50,
+        }
     }
 }
 
@@ -151,6 +164,13 @@ fn query(filter: &Filter) -> String {
     all.extend(filter.stage.map(|stage| equals(names::SEARCH_STAGE, stage.as_str())));
     all.extend(filter.program.as_ref().map(|program| equals(names::SEARCH_PROGRAM, program.as_str())));
     all.extend(filter.wallet.as_ref().map(|wallet| equals(names::SEARCH_WALLET, wallet.as_str())));
+    if let Some(before) = filter.started_before.and_then(|time| Timestamp::try_from(time).ok()) {
+        all.push(format!("StartTime < '{}'", before.strftime("%FT%TZ")));
+    }
+    if filter.needs_attention {
+        let somebody = [search::A_PERSON, search::A_RELEASE, search::PROVIDER_APPROVAL].map(quoted);
+        all.push(format!("{} IN ({})", names::SEARCH_WAITS_FOR, somebody.join(", ")));
+    }
     match filter.runs {
         Runs::Open => all.push("ExecutionStatus = 'Running'".to_owned()),
         Runs::Closed => all.push("ExecutionStatus != 'Running'".to_owned()),
@@ -175,13 +195,16 @@ mod tests {
             stage: Some(Stage::NeedsPerson),
             program: Some(Program::parse("payroll").expect("a program")),
             wallet: Some(WalletId::parse("wa-5pfuu-9euek-h0odgb6snva8ph3k").expect("a wallet")),
+            started_before: Some(SystemTime::UNIX_EPOCH),
+            needs_attention: true,
             runs: Runs::Open,
             limit: 10,
         };
         assert_eq!(
             query(&filter),
             "WorkflowType = 'payout' AND RemitStage = 'NeedsPerson' AND RemitProgram = 'payroll' AND \
-             RemitWallet = 'wa-5pfuu-9euek-h0odgb6snva8ph3k' AND ExecutionStatus = 'Running'"
+             RemitWallet = 'wa-5pfuu-9euek-h0odgb6snva8ph3k' AND StartTime < '1970-01-01T00:00:00Z' AND \
+             RemitWaitsFor IN ('a person', 'a release', 'provider approval') AND ExecutionStatus = 'Running'"
         );
     }
 

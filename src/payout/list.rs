@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::{
     exit::{Exit, Outcome},
     out,
-    settings::Settings,
+    settings::{Period, Settings},
     table::Look,
     temporal::Connected,
 };
@@ -18,7 +18,8 @@ use crate::{
 /// Flags of `remit payout list`.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:
-  remit payout list --open
+  remit payout list --open --older-than 1d
+  remit payout list --needs-attention
   remit payout list --stage NeedsPerson --json | jq -r '.[].key'
   remit payout list --program payroll --wallet wa-5pfuu-9euek-h0odgb6snva8ph3k --limit 10
 
@@ -35,6 +36,12 @@ pub struct Args {
     /// Only from this wallet
     #[arg(long, value_parser = WalletId::parse)]
     wallet: Option<WalletId>,
+    /// Only those started at least this long ago, such as 36h or 5d
+    #[arg(long, value_name = "TIME")]
+    older_than: Option<Period>,
+    /// Only those that wait for somebody: a person's decision, a release, an approval at Dfns
+    #[arg(long)]
+    needs_attention: bool,
     /// Only those that go on
     #[arg(long, conflicts_with = "closed")]
     open: bool,
@@ -63,7 +70,15 @@ pub async fn run(args: Args, settings: &Settings) -> Outcome {
         (false, true) => Runs::Closed,
         (false, false) => Runs::All,
     };
-    let filter = Filter { stage: args.stage, program: args.program, wallet: args.wallet, runs, limit: args.limit };
+    let filter = Filter {
+        stage: args.stage,
+        program: args.program,
+        wallet: args.wallet,
+        started_before: args.older_than.and_then(|period| SystemTime::now().checked_sub(period.duration())),
+        needs_attention: args.needs_attention,
+        runs,
+        limit: args.limit,
+    };
     let connected = Connected::for_a_person(settings).await?;
     let listed = connected.client.list(&filter).await?;
     if args.json {
