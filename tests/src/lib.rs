@@ -6,5 +6,6 @@ pub mod recorded;
 
 pub use cost::Cost;
 pub use harness::{
-    Process, World, anyone, give_up, go_on, instructions_after, order, payer, policy, quick, quick_then_true, until,
+    Lock, Process, World, anyone, give_up, go_on, instructions_after, order, payer, policy, quick, quick_then_true,
+    rarely, until,
 };

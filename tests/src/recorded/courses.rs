@@ -9,7 +9,6 @@ use remit_dfns::{Action, ApprovalStatus, DecisionValue, ListApprovals, PayoutAct
 use remit_domain::{Ending, Progress, Stage};
 use remit_workflows::names;
 use serde_json::{Value, json};
-use sqlx::{Connection, Executor, SqliteConnection};
 use temporalio_client::{
     UntypedSignal, UntypedWorkflow, WorkflowCancelOptions, WorkflowSignalOptions, WorkflowStartOptions,
     WorkflowTerminateOptions,
@@ -85,17 +84,14 @@ pub(super) async fn completed_despite_garbage(world: &World, id: &str) -> Result
 }
 
 pub(super) async fn completed_with_records_away(world: &World, id: &str) -> Result<()> {
-    let mut other = SqliteConnection::connect(world.system.records_url()).await?;
-    // Nobody else can write now; that is all the worker sees of a database that is away.
-    other.execute("BEGIN IMMEDIATE").await?;
+    let lock = world.lock_records().await?;
     world.start(id, USUAL).await?;
     until("the claim to go through the task queue", async || {
         let history = world.history(id).await?;
         Ok(history.iter().any(|event| event.event_type() == EventType::ActivityTaskScheduled).then_some(()))
     })
     .await?;
-    other.execute("ROLLBACK").await?;
-    other.close().await?;
+    lock.release().await?;
     ended(world, id, Ending::Completed).await
 }
 
@@ -290,11 +286,7 @@ pub(super) async fn canceled_at_the_provider(world: &World, id: &str) -> Result<
     let read = world.status_when(id, "the wait", |status| status.waits_for.is_some()).await?.read;
     let payout = read.context("nothing was read")?.payout;
     // With the true cadence the next poll is half a minute away: it does not see the payout ready before it is canceled.
-    until("the first poll", async || {
-        let described = world.system.client().describe(id).await?;
-        Ok(described.pending.iter().any(|call| call.attempt > 1).then_some(()))
-    })
-    .await?;
+    world.has_been_polled(id).await?;
     world.instruct(id).await?;
     payer(world)?.payout_action(&payout, &PayoutAction::Cancel).await?;
     world.advance(id, Duration::from_secs(120)).await?;
