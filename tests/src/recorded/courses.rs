@@ -3,8 +3,10 @@
 use std::{collections::HashMap, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use remit::dev::{APPROVER, Options};
-use remit_client::{Action as Decide, Answer, How, Resolve, Retried, Status, Verdict, Whereabouts};
+use remit::dev::{APPROVER, Begin, Options};
+use remit_client::{
+    About, Action as Decide, Answer, How, ProviderEvent, Resolve, Retried, Status, Verdict, Whereabouts,
+};
 use remit_dfns::{Action, ApprovalStatus, DecisionValue, ListApprovals, PayoutAction};
 use remit_domain::{Ending, Progress, Stage};
 use remit_workflows::names;
@@ -33,6 +35,11 @@ pub(super) fn quickly() -> Options {
 /// The true cadence; the deposit address comes after the first poll, so that the webhook finds it.
 pub(super) fn truly_with_late_instructions() -> Options {
     Options { organisation: instructions_after(1_500), ..Options::default() }
+}
+
+/// Without webhooks; instructions come when they are pushed.
+pub(super) fn pushed() -> Options {
+    Options { relay: Begin::Later, organisation: instructions_after(86_400_000), ..quickly() }
 }
 
 async fn ended(world: &World, id: &str, ending: Ending) -> Result<()> {
@@ -80,6 +87,27 @@ pub(super) async fn completed_despite_garbage(world: &World, id: &str) -> Result
             handle.signal(signal, RawValue::new(payloads.clone()), WorkflowSignalOptions::default()).await?;
         }
     }
+    ended(world, id, Ending::Completed).await
+}
+
+pub(super) async fn completed_with_events(world: &World, id: &str, times: usize) -> Result<()> {
+    let tell = async |about: About, state: &str| -> Result<()> {
+        let event = ProviderEvent { about, object: format!("of-{id}"), state: state.into(), key: Some(id.into()) };
+        for time in 0..times {
+            // Another request id each time: only the payout itself can tell that it is the same.
+            world.system.client().nudge(id, &event, &format!("{id}-{state}-{time}")).await?;
+        }
+        Ok(())
+    };
+    // The bank takes five days, or until it is pushed.
+    world.start(id, "1000000094").await?;
+    world.status_when(id, "the wait", |status| status.waits_for.is_some()).await?;
+    tell(About::Instructions, "ready").await?;
+    world.instruct(id).await?;
+    tell(About::Transfer, "Broadcasted").await?;
+    world.total_is(id, "confirmsAccepted", 1).await?;
+    tell(About::Transfer, "Confirmed").await?;
+    world.disburse(id).await?;
     ended(world, id, Ending::Completed).await
 }
 
