@@ -11,6 +11,7 @@ mod documents;
 mod endings;
 mod every_activity;
 mod guards;
+mod lists;
 mod main_path;
 mod operators;
 mod orders_of_events;
@@ -18,6 +19,7 @@ mod races;
 mod retries;
 mod starts;
 mod unknown_outcomes;
+mod unknown_words;
 mod webhooks;
 
 use remit_tests as harness;
