@@ -4,10 +4,11 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use remit::{
-    demo, deployment, dev, doctor,
+    approval, audit, codec, demo, deployment, dev, doctor,
     exit::{Exit, Failure, Outcome},
+    key,
     logging::{self, Voice},
-    out, payout, relay, replay, sandbox,
+    out, payout, policy, relay, replay, sandbox, screening,
     settings::{Flags, Settings},
     webhook, worker,
 };
@@ -47,9 +48,27 @@ enum Command {
     /// Start payouts and see how they go
     #[command(subcommand)]
     Payout(payout::Command),
+    /// Payouts that wait for people's approval: list, approve, deny
+    #[command(subcommand)]
+    Approval(approval::Command),
+    /// What may be paid: write, try out, publish and take back
+    #[command(subcommand)]
+    Policy(policy::Command),
+    /// The record of what was decided, ordered and done: verify it, read it, sign how far it is
+    #[command(subcommand)]
+    Audit(audit::Command),
+    /// The keys that people, starters and publishers sign with
+    #[command(subcommand)]
+    Key(key::Command),
     /// The webhook at Dfns and its secret; what arrived and what did not
     #[command(subcommand)]
     Webhook(webhook::Command),
+    /// The lists that payouts are screened against
+    #[command(subcommand)]
+    Screening(screening::Command),
+    /// The keys that encrypt what Temporal keeps, and the server that shows it to people
+    #[command(subcommand)]
+    Codec(codec::Command),
     /// Check settings, Temporal, Dfns and the records, and say what to do
     Doctor(doctor::Args),
     /// Builds that payouts are pinned to: which is current, which are still needed
@@ -72,7 +91,13 @@ impl Command {
             Self::Dev(_)
             | Self::Demo(_)
             | Self::Payout(_)
+            | Self::Approval(_)
+            | Self::Policy(_)
+            | Self::Audit(_)
+            | Self::Key(_)
             | Self::Webhook(_)
+            | Self::Screening(_)
+            | Self::Codec(_)
             | Self::Doctor(_)
             | Self::Deployment(_)
             | Self::Replay(_) => Voice::Person,
@@ -108,7 +133,13 @@ async fn run(command: Command, settings: &Settings) -> Outcome {
         Command::Dev(args) => dev::run(args, settings).await,
         Command::Demo(args) => demo::run(args).await,
         Command::Payout(command) => payout::run(command, settings).await,
+        Command::Approval(command) => approval::run(command, settings).await,
+        Command::Policy(command) => policy::run(command, settings).await,
+        Command::Audit(command) => audit::run(command, settings).await,
+        Command::Key(command) => key::run(command),
         Command::Webhook(command) => webhook::run(command, settings).await,
+        Command::Screening(command) => screening::run(command, settings).await,
+        Command::Codec(command) => codec::run(command, settings).await,
         Command::Doctor(args) => doctor::run(args, settings).await,
         Command::Deployment(command) => deployment::run(command, settings).await,
         Command::Worker(args) => worker::run(args, settings).await,

@@ -4,11 +4,15 @@
 //! them. Temporal's own settings come through its standard `TEMPORAL_…` environment and `temporal.toml`.
 
 mod dfns;
+mod renewal;
+mod secrets;
 mod values;
 
 pub use dfns::{DfnsAccess, DfnsSettings};
+pub use renewal::{Renewal, Sources};
+pub use secrets::CommandLine;
 pub(crate) use values::others_can_read;
-pub use values::{BuildId, Corridors, DeploymentName, Period, PlainHttpSetting, Secret};
+pub use values::{BuildId, Corridors, DeploymentName, Period, PlainHttpSetting, PlainPayloads, PublisherKeys, Secret};
 
 use std::{
     fmt,
@@ -17,6 +21,9 @@ use std::{
 };
 
 use remit_activities::{PollCadence, TimeLimits};
+use remit_codec::{Codec, CodecKeys, Plain};
+use remit_domain::policy::Publishers;
+use remit_screening::{FileSettings, Screener, WatchmanSettings};
 use serde::Deserialize;
 
 use crate::logging::LogFormat;
@@ -79,6 +86,42 @@ section! {
         bank_expected: Period = "REMIT_BANK_EXPECTED",
         /// `REMIT_BANK_EXPECTED_IN`: the same for single corridors, such as "BR-BRL=2d, US-USD=1d".
         bank_expected_in: Corridors = "REMIT_BANK_EXPECTED_IN",
+    }
+}
+
+section! {
+    /// Whose word is taken for a policy.
+    PolicySettings in "policy" {
+        /// `REMIT_POLICY_PUBLISHERS`: who may publish a policy, each with a public key: "ana=ed25519:…, ben=ed25519:…".
+        /// A worker needs it: without a policy nothing is paid.
+        publishers: PublisherKeys = "REMIT_POLICY_PUBLISHERS",
+        /// `REMIT_POLICY_QUORUM`: how many of them have to sign a revision. Default 1.
+        quorum: u32 = "REMIT_POLICY_QUORUM",
+    }
+}
+
+section! {
+    /// The lists that payouts are screened against. None of them is there by default; one that is set and does not
+    /// answer holds every payout back.
+    ScreeningSettings in "screening" {
+        /// `REMIT_SCREENING_DENYLIST`: a file of addresses, account ids and names of ours.
+        denylist: PathBuf = "REMIT_SCREENING_DENYLIST",
+        /// `REMIT_SCREENING_SDN`: the imported list of the US Treasury (`remit screening import`).
+        sdn: PathBuf = "REMIT_SCREENING_SDN",
+        /// `REMIT_SCREENING_WATCHMAN`: address of a moov watchman, such as "http://127.0.0.1:8084".
+        watchman: String = "REMIT_SCREENING_WATCHMAN",
+    }
+}
+
+section! {
+    /// Encryption of what Temporal keeps.
+    CodecSettings in "codec" {
+        /// `REMIT_CODEC_KEYS_FILE`: file with keys, `id=base64` a line; the first encrypts, all read. The same for workers,
+        /// relays, starters and commands. Default: none, and Temporal keeps payouts in clear.
+        keys_file: PathBuf = "REMIT_CODEC_KEYS_FILE",
+        /// `REMIT_CODEC_PLAIN`: what to do with a payload that is not encrypted, "read" or "refuse". Default "read", for
+        /// payouts that began before there were keys.
+        plain: PlainPayloads = "REMIT_CODEC_PLAIN",
     }
 }
 
@@ -149,6 +192,12 @@ pub struct Settings {
     pub poll: PollSettings,
     /// Limits of time.
     pub time: TimeSettings,
+    /// Whose word is taken for a policy.
+    pub policy: PolicySettings,
+    /// What payouts are screened against.
+    pub screening: ScreeningSettings,
+    /// Encryption of what Temporal keeps.
+    pub codec: CodecSettings,
     /// The worker.
     pub worker: WorkerSettings,
     /// The relay.
@@ -251,6 +300,9 @@ impl Settings {
         settings.dfns.overlay_secrets_too(env)?;
         settings.poll.overlay(env)?;
         settings.time.overlay(env)?;
+        settings.policy.overlay(env)?;
+        settings.screening.overlay(env)?;
+        settings.codec.overlay(env)?;
         settings.worker.overlay(env)?;
         settings.relay.overlay(env)?;
         settings.log.overlay(env)?;
@@ -275,6 +327,9 @@ impl Settings {
             DfnsSettings::KEYS,
             PollSettings::KEYS,
             TimeSettings::KEYS,
+            PolicySettings::KEYS,
+            ScreeningSettings::KEYS,
+            CodecSettings::KEYS,
             WorkerSettings::KEYS,
             RelaySettings::KEYS,
             LogSettings::KEYS,
@@ -301,7 +356,60 @@ impl Settings {
 
     /// Whether a worker could reach Dfns with them.
     pub fn is_complete_for_a_worker(&self) -> bool {
-        self.dfns.access().is_ok()
+        self.dfns.sources().is_ok()
+    }
+
+    /// Who may publish a policy, and how many of them it takes.
+    ///
+    /// # Errors
+    /// When nobody is named, or fewer than the quorum.
+    pub fn publishers(&self) -> Result<Publishers, SettingsError> {
+        let missing = Missing {
+            variable: "REMIT_POLICY_PUBLISHERS",
+            key: "policy.publishers",
+            what: "who may publish a policy, such as \"ana=ed25519:…\" (`remit key new` makes a key)",
+        };
+        let keys = self.policy.publishers.clone().ok_or_else(|| SettingsError::Missing(vec![missing]))?.0;
+        let quorum = self.policy.quorum.unwrap_or(1);
+        if quorum == 0 || usize::try_from(quorum).is_ok_and(|quorum| quorum > keys.len()) {
+            return Err(SettingsError::Value {
+                place: "REMIT_POLICY_QUORUM".to_owned(),
+                problem: format!("{quorum} is not possible with {} publishers; expected 1 to that many", keys.len()),
+            });
+        }
+        Ok(Publishers { keys, quorum })
+    }
+
+    /// The lists that payouts are screened against.
+    ///
+    /// # Errors
+    /// When the address of a server is none.
+    pub fn screener(&self) -> Result<Screener, SettingsError> {
+        let lists = remit_screening::Settings {
+            denylist: self.screening.denylist.as_ref().map(FileSettings::new),
+            sdn: self.screening.sdn.as_ref().map(FileSettings::new),
+            watchman: self.screening.watchman.as_ref().map(WatchmanSettings::new),
+        };
+        Screener::from_settings(&lists).map_err(|error| SettingsError::Value {
+            place: "REMIT_SCREENING_WATCHMAN".to_owned(),
+            problem: error.to_string(),
+        })
+    }
+
+    /// What encrypts the payloads; none where no keys are set.
+    ///
+    /// # Errors
+    /// When the file with the keys cannot be used.
+    pub fn codec(&self) -> Result<Option<Codec>, SettingsError> {
+        let Some(file) = &self.codec.keys_file else { return Ok(None) };
+        let keys = CodecKeys::read(file).map_err(|error| SettingsError::Value {
+            place: "REMIT_CODEC_KEYS_FILE".to_owned(),
+            problem: error.to_string(),
+        })?;
+        if values::others_can_read(file) {
+            values::warn_if_others_can_read(file);
+        }
+        Ok(Some(Codec::new(keys, self.codec.plain.map_or(Plain::Read, |plain| plain.0))))
     }
 
     /// What the relay does by itself.

@@ -3,6 +3,7 @@
 //! Start with [`connect`], then [`PayoutClient::new`]. Starting is safe to repeat: the same id with the same body is
 //! the same payout, with another body a conflict, and either is said before anything is paid.
 
+mod check;
 mod claim;
 mod connect;
 mod errors;
@@ -11,9 +12,11 @@ mod list;
 mod nudge;
 mod orders;
 mod read;
+mod signing;
 mod start;
 mod ui;
 
+pub use check::CheckError;
 pub use connect::{ConnectError, Patience, Target, TemporalOptions, connect};
 pub use errors::{ReadError, StartError, Unavailable};
 pub use list::{Filter, Listed, RunStatus, Runs};
@@ -21,10 +24,12 @@ pub use nudge::Nudged;
 pub use orders::{OrderError, Retried, RetryError};
 pub use read::{Described, PendingCall};
 pub use remit_workflows::{
-    orders::{Action, Answer, Order, Resolve, Verdict, Whereabouts},
+    contract::{Approvals, Check, Found, MissingApproval, PayoutCheck, Ruling, Signed, Standing},
+    orders::{Action, Answer, Order, Release, Resolve, Verdict, Whereabouts},
     signals::{About, ProviderEvent},
     status::{Moment, Status},
 };
+pub use signing::Signer;
 pub use start::{Claimed, How, Started};
 pub use ui::ui_link;
 

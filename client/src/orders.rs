@@ -3,9 +3,9 @@
 use remit_domain::{ExternalId, PayoutKey};
 use remit_workflows::{
     Payout, PayoutRetry,
-    contract::AttemptOpening,
+    contract::{AttemptOpening, Signed},
     names,
-    orders::{Answer, Order, Resolve},
+    orders::{Answer, Order, Release, Resolve},
     retry::RetryOrder,
 };
 use serde::Serialize;
@@ -15,7 +15,12 @@ use temporalio_client::{
     errors::WorkflowUpdateError,
     tonic::{Code, Status},
 };
-use temporalio_common::{HasWorkflowDefinition, UpdateDefinition, data_converters::RawValue};
+use temporalio_common::{
+    HasWorkflowDefinition, UpdateDefinition,
+    data_converters::{RawValue, SerializationContextData, WorkflowSerializationContext},
+    payload_visitor::decode_payloads,
+    protos::temporal::api::failure::v1::Failure,
+};
 
 use crate::{PayoutClient, ReadError, StartError, Started, Unavailable, errors::NoResult, errors::no_result};
 
@@ -105,8 +110,16 @@ impl PayoutClient {
     ///
     /// # Errors
     /// As [`PayoutClient::cancel`].
-    pub async fn release(&self, id: &str, order: &Order) -> Result<Answer, OrderError> {
-        self.order(id, || Payout::release, order).await
+    pub async fn release(&self, id: &str, release: &Release) -> Result<Answer, OrderError> {
+        self.order(id, || Payout::release, release).await
+    }
+
+    /// Hands in a person's signed approval or denial, see [`crate::Signer::approval`].
+    ///
+    /// # Errors
+    /// As [`PayoutClient::cancel`].
+    pub async fn approve(&self, id: &str, approval: &Signed) -> Result<Answer, OrderError> {
+        self.order(id, || Payout::approval, approval).await
     }
 
     /// Decides about a payout in doubt.
@@ -140,7 +153,9 @@ impl PayoutClient {
         };
         match tokio::time::timeout(ANSWER_WITHIN, tries).await {
             Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(WorkflowUpdateError::Failed(failure))) => Err(OrderError::Malformed { why: failure.message }),
+            Ok(Err(WorkflowUpdateError::Failed(failure))) => {
+                Err(OrderError::Malformed { why: self.readable(*failure).await })
+            }
             Ok(Err(WorkflowUpdateError::NotFound(_))) => Err(self.why_not_open(id, workflow_id).await.into()),
             Ok(Err(WorkflowUpdateError::Rpc(status))) => {
                 Err(ReadError::from(Unavailable::because(format!("order something of {workflow_id}"), &status)).into())
@@ -148,6 +163,18 @@ impl PayoutClient {
             Ok(Err(error)) => Err(ReadError::Unreadable { workflow_id, why: error.to_string() }.into()),
             Err(_) => Err(ReadError::NoWorker { workflow_id }.into()),
         }
+    }
+
+    /// What a rejection says, which arrives encrypted where there are keys.
+    async fn readable(&self, failure: Failure) -> String {
+        let converter = self.temporal.data_converter();
+        let context = SerializationContextData::Workflow(WorkflowSerializationContext::new());
+        let mut decoded = failure.clone();
+        if decode_payloads(&mut decoded, converter.codec(), &context).await.is_err() {
+            return failure.message;
+        }
+        let error = converter.failure_converter().to_error(decoded, converter.payload_converter(), &context);
+        error.map_or(failure.message, |error| error.to_string())
     }
 
     /// Temporal takes no orders for a run that is closed.
@@ -168,12 +195,12 @@ impl PayoutClient {
     ///
     /// # Errors
     /// When there is no answer; asking again is safe, and finds an attempt that was opened meanwhile.
-    pub async fn retry(&self, id: &str, order: &Order) -> Result<Retried, RetryError> {
+    pub async fn retry(&self, id: &str, order: &Order, signed: Option<Signed>) -> Result<Retried, RetryError> {
         let external = ExternalId::parse(id)
             .map_err(|expected| RetryError::Malformed { why: format!("id: expected {expected}") })?;
         let key = PayoutKey::of(&external);
         let attempt = format!("open another attempt at payout {key}");
-        let order = RetryOrder { external_id: id.to_owned(), by: order.by.clone(), why: order.why.clone() };
+        let order = RetryOrder { external_id: id.to_owned(), by: order.by.clone(), why: order.why.clone(), signed };
         let options = WorkflowStartOptions::new(names::QUEUE, format!("retry-{key}"))
             .id_reuse_policy(WorkflowIdReusePolicy::AllowDuplicate)
             .id_conflict_policy(WorkflowIdConflictPolicy::UseExisting)

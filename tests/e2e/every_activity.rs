@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use futures::FutureExt;
 use remit::dev::{Begin, Options};
-use remit_client::{Retried, Status, Verdict};
+use remit_client::{Retried, Standing, Status, Verdict};
 use remit_domain::{Ending, Stage};
 use remit_records::Gate;
 use remit_worker::Interceptor;
@@ -23,7 +23,7 @@ use temporalio_sdk::{
     interceptors::{ActivityInboundInterceptor, ExecuteActivityInput, ExecuteActivityOutput, Next},
 };
 
-use crate::harness::{World, instructions_after, order, quick};
+use crate::harness::{People, STANDARD, World, instructions_after, order, quick, unsigned};
 
 /// How an activity is failed, the first times that it runs for a payout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,9 +114,12 @@ fn contract() -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_activity_may_fail_before_it_acts_or_lose_its_answer_and_the_effect_is_one() -> Result<()> {
     let saboteur = Arc::new(Saboteur::default());
+    let policy = People::new(&["ana", "ben"])?.policy(STANDARD);
+    let policy = policy.replace("unsigned = \"refuse\"", "unsigned = \"allow\"").replace("3000 USD", "1000000 USD");
     let world = World::with(Options {
         cadence: quick(),
         interceptor: Some(Interceptor(saboteur.clone())),
+        policy,
         ..Options::default()
     })
     .await?;
@@ -137,12 +140,14 @@ async fn course(world: &World, saboteur: &Saboteur, activity: &str, failing: Fai
     let workflow_id = format!("payout-{id}");
     let at = match activity {
         names::OPEN_ATTEMPT => format!("retry-{id}"),
+        names::CHECK_PAYOUT => format!("check-{id}"),
         _ => workflow_id.clone(),
     };
     saboteur.aim(&at, activity, failing);
     let waits = |status: &Status| status.stage == Stage::AwaitingInstructions && status.waits_for.is_some();
     match activity {
         names::CLAIM_PAYOUT
+        | names::DECIDE_PAYOUT
         | names::QUOTE_PAYOUT
         | names::CREATE_PAYOUT
         | names::READ_PAYOUT
@@ -163,12 +168,31 @@ async fn course(world: &World, saboteur: &Saboteur, activity: &str, failing: Fai
             assert_eq!(world.ledger(id).await?["payouts"][0]["status"], "Canceled", "{id}");
             assert_eq!(world.total(id, "confirmCalls").await?, 0, "{id}");
         }
+        names::RECORD_APPROVAL => {
+            world.start(id, "1600000000").await?;
+            world.awaiting_approval(id).await?;
+            let people = People::new(&["ana", "ben"])?;
+            let answer = world.decide(&people, "ana", id, "treasury", true).await?;
+            assert_eq!(answer.answer, Verdict::Accepted, "{id}: {}", answer.says);
+            assert_eq!(world.outcome(id).await?.ending, Ending::Completed, "{id}");
+            assert_eq!(world.system.records().approvals(id).await?.len(), 1, "{id}");
+            world.paid_exactly_once(id).await?;
+        }
+        names::CHECK_ORDER => {
+            world.start(id, "1000000099").await?;
+            world.status_when(id, "the wait", waits).await?;
+            client.hold(id, &order("until it is ready")).await?;
+            assert_eq!(client.release(id, &unsigned("ready")).await?.answer, Verdict::Accepted, "{id}");
+            world.instruct(id).await?;
+            assert_eq!(world.outcome(id).await?.ending, Ending::Completed, "{id}");
+            world.paid_exactly_once(id).await?;
+        }
         names::OPEN_ATTEMPT => {
             world.start(id, "1000000099").await?;
             world.status_when(id, "the wait", waits).await?;
             client.cancel(id, &order("wrong")).await?;
             assert_eq!(world.outcome(id).await?.ending, Ending::Canceled, "{id}");
-            let retried = client.retry(id, &order("right")).await?;
+            let retried = client.retry(id, &order("right"), None).await?;
             assert!(matches!(retried, Retried::Started(_) | Retried::UnderWay(_)), "{id}: {retried:?}");
             let newest = world.system.records().newest_attempt(id).await?.map(|row| row.attempt);
             assert_eq!(newest, Some(2), "{id}: another attempt than one was opened");
@@ -177,6 +201,14 @@ async fn course(world: &World, saboteur: &Saboteur, activity: &str, failing: Fai
             world.instruct(&format!("{id}-retry-1")).await?;
             assert_eq!(world.outcome(id).await?.ending, Ending::Completed, "{id}");
             world.paid_exactly_once(&format!("{id}-retry-1")).await?;
+        }
+        names::CHECK_PAYOUT => {
+            world.start(id, "1000000000").await?;
+            assert_eq!(world.outcome(id).await?.ending, Ending::Completed, "{id}");
+            let before = world.system.records().payout(id).await?;
+            let check = client.check_started(id).await?;
+            assert!(matches!(check.standing, Standing::Over { .. }), "{id}: {check:?}");
+            assert_eq!(world.system.records().payout(id).await?, before, "{id}: a check has changed something");
         }
         other => bail!("nobody has said how {other} is to be failed"),
     }
@@ -199,7 +231,8 @@ async fn books_agree(world: &World, id: &str) -> Result<()> {
 }
 
 /// Calls to the provider in the middle of which a worker is killed: the effect comes or not, the answer never.
-const CALLS: [(&str, &str, &str); 8] = [
+const CALLS: [(&str, &str, &str); 9] = [
+    (names::DECIDE_PAYOUT, "GET /wallets/*/assets", "afterEffect"),
     (names::QUOTE_PAYOUT, "POST /payouts/quote", "afterEffect"),
     (names::CREATE_PAYOUT, "POST /payouts", "beforeEffect"),
     (names::CREATE_PAYOUT, "POST /payouts", "afterEffect"),
@@ -211,10 +244,13 @@ const CALLS: [(&str, &str, &str); 8] = [
 ];
 /// Writes to the records, in the middle of which a worker is killed too.
 const WRITES: [&str; 3] = [names::CLOSE_GATE, names::RECORD_OUTCOME, names::CLAIM_PAYOUT];
+/// What a person asks for and asks again when there is no answer: a check, the verification of an approval or an order.
+const ASKED_AGAIN: [&str; 3] = [names::CHECK_PAYOUT, names::RECORD_APPROVAL, names::CHECK_ORDER];
 
 #[test]
 fn a_worker_is_killed_in_the_middle_of_every_activity() {
-    let killed: BTreeSet<&str> = CALLS.into_iter().map(|(activity, ..)| activity).chain(WRITES).collect();
+    let killed: BTreeSet<&str> =
+        CALLS.into_iter().map(|(activity, ..)| activity).chain(WRITES).chain(ASKED_AGAIN).collect();
     let contract = contract();
     assert_eq!(killed, contract.iter().map(String::as_str).collect());
 }
@@ -227,9 +263,9 @@ async fn a_worker_killed_in_the_middle_of_any_call_leaves_one_effect() -> Result
     let mut ids = Vec::new();
     for (n, (activity, on, when)) in CALLS.into_iter().enumerate() {
         let id = format!("killed-in-{n}");
-        // A quote names no payout: it is aimed at by being the first.
+        // Neither a quote nor what a wallet holds names a payout: they are aimed at by being the first.
         let mut slow = json!({"kind": "slow", "on": on, "when": when, "ms": 8_000});
-        if activity != names::QUOTE_PAYOUT {
+        if ![names::QUOTE_PAYOUT, names::DECIDE_PAYOUT].contains(&activity) {
             slow["externalId"] = json!(id);
         }
         let worker = world.worker_process()?;
@@ -250,7 +286,7 @@ async fn a_worker_killed_in_the_middle_of_any_call_leaves_one_effect() -> Result
                 assert_eq!(world.outcome(&id).await?.ending, Ending::Failed, "{id}");
                 let slow = world.fault(slow).await?;
                 let (client, id) = (client.clone(), id.clone());
-                retry = Some(tokio::spawn(async move { client.retry(&id, &order("right")).await }));
+                retry = Some(tokio::spawn(async move { client.retry(&id, &order("right"), None).await }));
                 slow
             }
             _ => {

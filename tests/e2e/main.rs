@@ -3,7 +3,9 @@
 //! Every test has a system of its own, on free ports, in a folder of its own. Nothing waits for real time to pass:
 //! where a payout waits for hours, its time is moved.
 
+mod attackers;
 mod bad_input;
+mod checks;
 mod commands;
 mod crashes;
 mod deploys;
@@ -11,10 +13,12 @@ mod documents;
 mod endings;
 mod every_activity;
 mod guards;
+mod limits;
 mod lists;
 mod main_path;
 mod operators;
 mod orders_of_events;
+mod policies;
 mod races;
 mod retries;
 mod starts;

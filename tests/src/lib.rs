@@ -2,10 +2,12 @@
 
 mod cost;
 mod harness;
+mod people;
 pub mod recorded;
 
 pub use cost::Cost;
 pub use harness::{
     Lock, Process, World, anyone, give_up, go_on, instructions_after, order, payer, policy, quick, quick_then_true,
-    rarely, until,
+    rarely, unsigned, until,
 };
+pub use people::{People, STANDARD};

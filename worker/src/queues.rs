@@ -14,7 +14,10 @@ use crate::{Build, Tuning};
 /// Registers the workflows of this build: those that a worker runs are those that a replay checks.
 macro_rules! register_workflows {
     ($options:expr) => {
-        $options.register_workflow::<remit_workflows::Payout>()?.register_workflow::<remit_workflows::PayoutRetry>()?
+        $options
+            .register_workflow::<remit_workflows::Payout>()?
+            .register_workflow::<remit_workflows::PayoutRetry>()?
+            .register_workflow::<remit_workflows::PayoutCheckRun>()?
     };
 }
 pub(crate) use register_workflows;
@@ -105,8 +108,12 @@ impl Queue {
 
 #[cfg(test)]
 mod tests {
-    use remit_activities::{PollCadence, Settings, TimeLimits};
+    use std::sync::Arc;
+
+    use remit_activities::{PolicySettings, PollCadence, Settings, TimeLimits};
+    use remit_domain::policy::Publishers;
     use remit_records::Records;
+    use remit_screening::Screener;
 
     use super::*;
 
@@ -115,8 +122,17 @@ mod tests {
             serde_json::from_str(include_str!("../../dfns/fixtures/dfns-signing-vectors.json")).expect("JSON");
         let key = vectors["vectors"][0]["private_key_pkcs8_pem"].as_str().expect("a key");
         let dfns = remit_dfns::Settings::new("http://127.0.0.1:1", "token".into(), "cr-1", key.into());
-        let settings =
-            Settings { dfns, user_id: "us-1".into(), cadence: PollCadence::default(), time: TimeLimits::default() };
+        let settings = Settings {
+            dfns,
+            user_id: "us-1".into(),
+            cadence: PollCadence::default(),
+            time: TimeLimits::default(),
+            policy: PolicySettings {
+                namespace: "default".into(),
+                publishers: Publishers { keys: [].into(), quorum: 1 },
+            },
+            screener: Arc::new(Screener::new(vec![])),
+        };
         let records = Records::open(&format!("sqlite://{}", folder.join("records.db").display())).await.expect("opens");
         Activities::new(settings, records, &prometheus::Registry::new()).expect("usable")
     }
