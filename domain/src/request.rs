@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::{Amount, Asset, Attempt, ExternalId, Guards, OnBreach, PayoutKey, Program, Purpose, WalletId};
+use crate::{Amount, Asset, Attempt, ExternalId, Guards, OnBreach, PayoutKey, Program, Purpose, Source, WalletId};
 
 /// One payout, checked. Whoever holds one holds valid fields: the only way in is [`PayoutRequest::parse`].
 ///
@@ -36,6 +36,21 @@ pub struct PayoutRequest {
     /// attempt pays the same request.
     #[serde(skip_serializing_if = "Attempt::is_first")]
     pub attempt: Attempt,
+    /// How it was asked for.
+    #[serde(skip_serializing_if = "Source::is_usual")]
+    pub source: Source,
+    /// Who signed it. Not part of the digest, which is what is signed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signed: Option<SignedStart>,
+}
+
+/// The signature of a starter that the policy knows, over the start's start statement (`policy::Statement`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
+pub struct SignedStart {
+    /// The starter's name in the policy.
+    pub by: String,
+    /// Ed25519, base64.
+    pub signature: String,
 }
 
 /// Reads what [`PayoutRequest::parse`] reads, so that no unchecked request exists, not even one from a history.
@@ -117,10 +132,23 @@ impl PayoutRequest {
         let program = all.optional_text("program", &mut errors, Program::parse);
         let guards = all.optional_object("guards", &mut errors, guards);
         let attempt = all.attempt(&mut errors);
+        let source = all.optional_text("source", &mut errors, Source::parse).unwrap_or_default();
+        let signed = all.optional_object("signed", &mut errors, signed);
         all.close(&mut errors);
         match (external_id, wallet_id, asset, amount, destination) {
             (Some(external_id), Some(wallet_id), Some(asset), Some(amount), Some(destination)) if errors.is_empty() => {
-                Ok(Self { external_id, wallet_id, asset, amount, destination, program, guards, attempt })
+                Ok(Self {
+                    external_id,
+                    wallet_id,
+                    asset,
+                    amount,
+                    destination,
+                    program,
+                    guards,
+                    attempt,
+                    source,
+                    signed,
+                })
             }
             _ => Err(Refusal(errors)),
         }
@@ -141,7 +169,7 @@ impl PayoutRequest {
     /// Taken over the checked form, so that the order of fields, spaces and the case of a contract address make no
     /// difference, with a tag in front so that it can never be taken for a digest of something else.
     pub fn digest(&self) -> String {
-        let first = Self { attempt: Attempt::FIRST, ..self.clone() };
+        let first = Self { attempt: Attempt::FIRST, signed: None, ..self.clone() };
         let json = serde_json::to_vec(&first).unwrap_or_default(); // a struct of strings always serialises
         let hash = Sha256::new().chain_update(b"remit.payout.v1\n").chain_update(&json).finalize();
         hash.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -227,6 +255,20 @@ fn guards(fields: &mut Fields<'_>, errors: &mut Vec<FieldError>) -> Option<Guard
         errors.push(wrong(fields.path, Some(&Value::Object(Default::default())), expected));
     }
     (errors.len() == before).then_some(guards)
+}
+
+fn signed(fields: &mut Fields<'_>, errors: &mut Vec<FieldError>) -> Option<SignedStart> {
+    let by = fields.text("by", errors, |name| {
+        let fits =
+            (1..=64).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+        if fits { Ok(name.to_owned()) } else { Err("the starter's name in the policy, such as \"payroll\"") }
+    });
+    let signature = fields.text("signature", errors, |text| {
+        let base64 = |b: u8| b.is_ascii_alphanumeric() || b"+/=".contains(&b);
+        let fits = text.len() == 88 && text.bytes().all(base64);
+        if fits { Ok(text.to_owned()) } else { Err("an Ed25519 signature in base64, 88 characters") }
+    });
+    Some(SignedStart { by: by?, signature: signature? })
 }
 
 /// An id that only the provider understands.
@@ -419,6 +461,9 @@ mod tests {
             (|j| j["guards"] = json!({"feesAtMostBps": 10_001}), "guards.feesAtMostBps 10001"),
             (|j| j["guards"] = json!({"receivesAtLeast": "1", "onBreach": "pay"}), "guards.onBreach \"pay\""),
             (|j| j["guards"] = json!({"receivesAtLeast": "1", "slippage": 1}), "guards.slippage 1"),
+            (|j| j["source"] = json!("fax"), "source \"fax\""),
+            (|j| j["signed"] = json!({"by": "a b", "signature": "A".repeat(88)}), "signed.by \"a b\""),
+            (|j| j["signed"] = json!({"by": "payroll", "signature": "AAAA"}), "signed.signature \"AAAA\""),
             (|j| *j = json!([1]), "(the whole request) [1]"),
             (
                 |j| {
@@ -464,6 +509,9 @@ mod tests {
         same["guards"] = Value::Null;
         // Another attempt pays the same request, under another key.
         same["attempt"] = json!(2);
+        same["source"] = json!("api");
+        // What is signed is the digest.
+        same["signed"] = json!({"by": "payroll", "signature": "A".repeat(88)});
         assert_eq!(PayoutRequest::parse(&same).unwrap().digest(), base);
         type Change = fn(&mut Value);
         let changes: &[Change] = &[
@@ -474,6 +522,7 @@ mod tests {
             |j| j["destination"]["purpose"] = json!("other"),
             |j| j["program"] = json!("payroll"),
             |j| j["guards"] = json!({"feesAtMost": "25"}),
+            |j| j["source"] = json!("file"),
         ];
         for change in changes {
             let mut other = good();
