@@ -17,11 +17,23 @@ pub enum Ending {
     Expired,
     /// It was called off.
     Canceled,
+    /// Our own policy forbids it.
+    Blocked,
+    /// A person whose approval our policy asks for said no, or nobody answered in time.
+    Denied,
 }
 
 impl Ending {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Completed, Self::Failed, Self::Rejected, Self::Expired, Self::Canceled];
+    pub const ALL: [Self; 7] = [
+        Self::Completed,
+        Self::Failed,
+        Self::Rejected,
+        Self::Expired,
+        Self::Canceled,
+        Self::Blocked,
+        Self::Denied,
+    ];
 
     /// The stage that says so.
     pub fn stage(self) -> Stage {
@@ -31,6 +43,8 @@ impl Ending {
             Self::Rejected => Stage::Rejected,
             Self::Expired => Stage::Expired,
             Self::Canceled => Stage::Canceled,
+            Self::Blocked => Stage::Blocked,
+            Self::Denied => Stage::Denied,
         }
     }
 }

@@ -10,6 +10,8 @@ use crate::Ending;
 pub enum Stage {
     /// Asked for; being claimed and checked.
     Requested,
+    /// Waits for the people whose approval the policy asks for.
+    AwaitingApproval,
     /// Being quoted and created at the provider.
     Creating,
     /// Waiting for the provider's deposit address.
@@ -30,6 +32,10 @@ pub enum Stage {
     Expired,
     /// Over, see [`Ending`].
     Canceled,
+    /// Over, see [`Ending`].
+    Blocked,
+    /// Over, see [`Ending`].
+    Denied,
     /// In doubt: waits for a person, and for nothing else.
     NeedsPerson,
 }
@@ -39,6 +45,7 @@ impl Stage {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Requested => "Requested",
+            Self::AwaitingApproval => "AwaitingApproval",
             Self::Creating => "Creating",
             Self::AwaitingInstructions => "AwaitingInstructions",
             Self::OnHold => "OnHold",
@@ -49,6 +56,8 @@ impl Stage {
             Self::Rejected => "Rejected",
             Self::Expired => "Expired",
             Self::Canceled => "Canceled",
+            Self::Blocked => "Blocked",
+            Self::Denied => "Denied",
             Self::NeedsPerson => "NeedsPerson",
         }
     }
@@ -59,6 +68,12 @@ impl Stage {
 pub enum Cause {
     /// Its id is claimed, or was by an earlier run.
     Claimed,
+    /// The policy asks for people's approval.
+    ApprovalWanted,
+    /// They have approved it before anything was created.
+    Approved,
+    /// They have approved it after it was created, before Confirm.
+    ApprovedToConfirm,
     /// The provider has it.
     Created,
     /// An operator holds it back.
@@ -84,6 +99,9 @@ impl Cause {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Claimed => "claimed",
+            Self::ApprovalWanted => "approval wanted",
+            Self::Approved => "approved",
+            Self::ApprovedToConfirm => "approved to be confirmed",
             Self::Created => "created at the provider",
             Self::Held => "held by an operator",
             Self::Released => "released",
@@ -97,6 +115,8 @@ impl Cause {
             Self::Ended(Ending::Rejected) => "rejected",
             Self::Ended(Ending::Expired) => "too late",
             Self::Ended(Ending::Canceled) => "called off",
+            Self::Ended(Ending::Blocked) => "forbidden by policy",
+            Self::Ended(Ending::Denied) => "not approved",
         }
     }
 }
@@ -106,7 +126,10 @@ impl Cause {
 /// `Completed` is reached only by a payout that was confirmed, by a person's finding, or by a run that finds on record
 /// that an earlier run had completed it.
 pub const TRANSITIONS: &[(Stage, Cause, Stage)] = {
-    use Cause::{CheckedAgain, Claimed, Confirmed, Created, Ended, Held, InDoubt, NotSent, Ready, Released};
+    use Cause::{
+        ApprovalWanted, Approved, ApprovedToConfirm, CheckedAgain, Claimed, Confirmed, Created, Ended, Held, InDoubt,
+        NotSent, Ready, Released,
+    };
     use Stage as S;
     &[
         (S::Requested, Claimed, S::Creating),
@@ -115,7 +138,16 @@ pub const TRANSITIONS: &[(Stage, Cause, Stage)] = {
         (S::Requested, Ended(Ending::Rejected), S::Rejected),
         (S::Requested, Ended(Ending::Expired), S::Expired),
         (S::Requested, Ended(Ending::Canceled), S::Canceled),
+        (S::Requested, Ended(Ending::Blocked), S::Blocked),
+        (S::Requested, Ended(Ending::Denied), S::Denied),
+        (S::Requested, ApprovalWanted, S::AwaitingApproval),
         (S::Requested, InDoubt, S::NeedsPerson),
+        (S::AwaitingApproval, Approved, S::Requested),
+        (S::AwaitingApproval, ApprovedToConfirm, S::AwaitingInstructions),
+        (S::AwaitingApproval, Ended(Ending::Denied), S::Denied),
+        (S::AwaitingApproval, Ended(Ending::Canceled), S::Canceled),
+        (S::AwaitingApproval, Ended(Ending::Expired), S::Expired),
+        (S::AwaitingApproval, InDoubt, S::NeedsPerson),
         (S::Creating, Created, S::AwaitingInstructions),
         (S::Creating, Ended(Ending::Failed), S::Failed),
         (S::Creating, Ended(Ending::Expired), S::Expired),
@@ -135,6 +167,9 @@ pub const TRANSITIONS: &[(Stage, Cause, Stage)] = {
         (S::OnHold, InDoubt, S::NeedsPerson),
         (S::Confirming, NotSent, S::AwaitingInstructions),
         (S::Confirming, Confirmed, S::Settling),
+        (S::Confirming, ApprovalWanted, S::AwaitingApproval),
+        (S::Confirming, Ended(Ending::Blocked), S::Blocked),
+        (S::Confirming, Ended(Ending::Denied), S::Denied),
         (S::Confirming, Ended(Ending::Expired), S::Expired),
         (S::Confirming, Ended(Ending::Canceled), S::Canceled),
         (S::Confirming, InDoubt, S::NeedsPerson),
@@ -155,8 +190,9 @@ pub const TRANSITIONS: &[(Stage, Cause, Stage)] = {
 
 impl Stage {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 15] = [
         Self::Requested,
+        Self::AwaitingApproval,
         Self::Creating,
         Self::AwaitingInstructions,
         Self::OnHold,
@@ -168,6 +204,8 @@ impl Stage {
         Self::Rejected,
         Self::Expired,
         Self::Canceled,
+        Self::Blocked,
+        Self::Denied,
     ];
 
     /// Where a payout in this stage goes for this cause; none when that does not happen.
@@ -204,6 +242,9 @@ mod tests {
     fn causes() -> Vec<Cause> {
         let mut all = vec![
             Cause::Claimed,
+            Cause::ApprovalWanted,
+            Cause::Approved,
+            Cause::ApprovedToConfirm,
             Cause::Created,
             Cause::Held,
             Cause::Released,
@@ -226,13 +267,16 @@ mod tests {
     }
 
     #[test]
-    fn exactly_the_five_endings_are_final_and_an_ending_leads_to_its_own_stage() {
+    fn exactly_the_seven_endings_are_final_and_an_ending_leads_to_its_own_stage() {
         let last: BTreeSet<Stage> = Stage::ALL.into_iter().filter(|stage| stage.is_final()).collect();
         assert_eq!(last, Ending::ALL.map(Ending::stage).into());
         for (_, cause, to) in TRANSITIONS {
             match cause {
                 Cause::Ended(ending) => assert_eq!(*to, ending.stage()),
                 Cause::Claimed
+                | Cause::ApprovalWanted
+                | Cause::Approved
+                | Cause::ApprovedToConfirm
                 | Cause::Created
                 | Cause::Held
                 | Cause::Released
@@ -267,7 +311,7 @@ mod tests {
         /// or looked at by a person.
         #[test]
         fn a_walk_of_random_causes_never_leaves_an_end_and_never_completes_unconfirmed(
-            walk in proptest::collection::vec(0usize..14, 0..60)
+            walk in proptest::collection::vec(0usize..19, 0..60)
         ) {
             let causes = causes();
             let (mut stage, mut vouched, mut over) = (Stage::Requested, true, None);
