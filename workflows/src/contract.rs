@@ -6,7 +6,10 @@
 
 use std::{fmt, time::Duration};
 
-use remit_domain::{Decided, Difference, Offer, Outcome, PayoutKey, PayoutRequest, PayoutView, Until};
+use remit_domain::{
+    Decided, Difference, Offer, Outcome, PayoutKey, PayoutRequest, PayoutView, Until,
+    policy::{MicroUsd, Verdict, Wanted},
+};
 use serde::{Deserialize, Serialize};
 use temporalio_common::ActivityError;
 use temporalio_macros::activity_definitions;
@@ -26,6 +29,25 @@ impl PayoutActivities {
     /// Claims the key for this request, for ever. Twice: the second time it is known. Queue `remit`.
     #[activity(name = names::CLAIM_PAYOUT)]
     pub fn claim_payout(input: ClaimPayout) -> Result<Claimed, ActivityError> {
+        unimplemented!()
+    }
+
+    /// Decides by the policy in force, and reserves what the payout is worth. Twice: it decides again, and reserves
+    /// once. Queue `remit-provider`, since the provider is asked what the token is worth.
+    #[activity(name = names::DECIDE_PAYOUT)]
+    pub fn decide_payout(input: DecidePayout) -> Result<Deciding, ActivityError> {
+        unimplemented!()
+    }
+
+    /// Verifies a signed approval and writes it down. Twice: it counts once. Queue `remit`.
+    #[activity(name = names::RECORD_APPROVAL)]
+    pub fn record_approval(input: RecordApproval) -> Result<ApprovalAnswer, ActivityError> {
+        unimplemented!()
+    }
+
+    /// Verifies that whoever gives an order may. Changes nothing. Queue `remit`.
+    #[activity(name = names::CHECK_ORDER)]
+    pub fn check_order(input: CheckOrder) -> Result<OrderCheck, ActivityError> {
         unimplemented!()
     }
 
@@ -99,6 +121,10 @@ pub struct Claimed {
     pub claim: Claim,
     /// What the settings of this system say about time, kept in the history so that a replay finds the same.
     pub limits: Limits,
+    /// Whether a policy decides about this run. False only in histories that began before there was one: they replay
+    /// as they were, and Confirm asks the policy all the same.
+    #[serde(default)]
+    pub controls: bool,
 }
 
 /// What claiming found.
@@ -186,6 +212,21 @@ pub enum Closing {
         /// What was broken.
         why: String,
     },
+    /// The policy forbids it.
+    Blocked {
+        /// What its rules said.
+        why: String,
+    },
+    /// Somebody whose approval the policy asks for said no.
+    Denied {
+        /// Who, and why.
+        order: Decided,
+    },
+    /// Nobody approved in time.
+    NotApproved {
+        /// Whose approval was missing.
+        why: String,
+    },
     /// It was closed in a way this build does not know.
     Other {
         /// What is on record.
@@ -200,9 +241,194 @@ impl fmt::Display for Closing {
             Self::TimeUp => f.write_str("the time to confirm was over"),
             Self::GivenUp { order } => write!(f, "given up by {order}"),
             Self::GuardBroken { why } => write!(f, "the quote does not keep the request's limits: {why}"),
+            Self::Blocked { why } => write!(f, "forbidden by policy: {why}"),
+            Self::Denied { order } => write!(f, "denied by {order}"),
+            Self::NotApproved { why } => write!(f, "not approved in time: {why}"),
             Self::Other { text } => f.write_str(text),
         }
     }
+}
+
+/// Input of `decide_payout`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DecidePayout {
+    /// The payout's key; it must be claimed.
+    pub key: PayoutKey,
+    /// Digest of the request; the claim on record must carry it.
+    pub digest: String,
+    /// What is decided about.
+    pub request: PayoutRequest,
+}
+
+/// Answer of `decide_payout`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "deciding", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Deciding {
+    /// The policy has decided.
+    Ruled {
+        /// The decision.
+        ruling: Ruling,
+    },
+    /// There is nothing to decide: the provider does not know the wallet.
+    Unpayable {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// A decision of the policy, as far as a run needs it. The whole of it, with all facts, is in the records.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Ruling {
+    /// The decision.
+    pub verdict: Verdict,
+    /// The number of the policy's revision that decided.
+    pub revision: u32,
+    /// The hash of that revision: approvals name it.
+    pub revision_hash: String,
+    /// What the payout is worth, where somebody says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usd: Option<MicroUsd>,
+    /// What the rules that triggered said, each with the rule's name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reasons: Vec<String>,
+    /// The approvals that are wanted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub wanted: Vec<Wanted>,
+    /// How far those approvals are; `Met` where none is wanted.
+    pub approvals: Approvals,
+    /// How long is still waited for them, in seconds, by the clock of the records.
+    #[serde(default)]
+    pub wait_seconds: u32,
+}
+
+impl Ruling {
+    /// What the rules said, in one line.
+    pub fn why(&self) -> String {
+        self.reasons.join("; ")
+    }
+}
+
+/// How far the wanted approvals are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "are", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Approvals {
+    /// All are there.
+    Met,
+    /// One denial denies.
+    Denied {
+        /// Who, and why.
+        order: Decided,
+    },
+    /// Some are missing.
+    Missing {
+        /// Which.
+        missing: Vec<MissingApproval>,
+    },
+}
+
+/// An approval that is still wanted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MissingApproval {
+    /// Whose.
+    pub group: String,
+    /// How many of the group it takes.
+    pub quorum: u32,
+    /// Who has approved already.
+    pub have: Vec<String>,
+}
+
+impl fmt::Display for MissingApproval {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {}", self.quorum, self.group)?;
+        match self.have.as_slice() {
+            [] => Ok(()),
+            have => write!(f, " (so far {})", have.join(", ")),
+        }
+    }
+}
+
+impl fmt::Display for Approvals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Met => f.write_str("approved"),
+            Self::Denied { order } => write!(f, "denied by {order}"),
+            Self::Missing { missing } => {
+                let all: Vec<String> = missing.iter().map(ToString::to_string).collect();
+                f.write_str(&all.join(" and "))
+            }
+        }
+    }
+}
+
+/// A text and its signature: input of the update `approval`, and part of signed orders.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Signed {
+    /// The exact text that was signed, a `remit_domain::policy::Statement`.
+    pub statement: String,
+    /// Ed25519, base64.
+    pub signature: String,
+}
+
+/// Input of `record_approval`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RecordApproval {
+    /// The payout's key.
+    pub key: PayoutKey,
+    /// What came.
+    pub signed: Signed,
+}
+
+/// Answer of `record_approval`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "approval", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum ApprovalAnswer {
+    /// It counts.
+    Counted {
+        /// Whose it is, and whether it says yes: `ana approves for treasury`.
+        what: String,
+        /// How far the wanted approvals are now.
+        approvals: Approvals,
+    },
+    /// It does not count.
+    Refused {
+        /// Why.
+        why: String,
+    },
+}
+
+/// Input of `check_order`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CheckOrder {
+    /// The payout's key.
+    pub key: PayoutKey,
+    /// `release`, `resolve` or `retry`.
+    pub order: String,
+    /// What exactly: `goOn`, `giveUp returned`; empty where the order says it all.
+    pub what: String,
+    /// Who orders it, and why, as the order says.
+    pub decided: Decided,
+    /// The signed statement, where the order carries one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed: Option<Signed>,
+}
+
+/// Answer of `check_order`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "order", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum OrderCheck {
+    /// It may be carried out.
+    May,
+    /// It may not.
+    MayNot {
+        /// Why.
+        why: String,
+    },
 }
 
 /// Input of `quote_payout`.
@@ -330,6 +556,21 @@ pub enum Confirmation {
         /// Why.
         reason: String,
     },
+    /// Not sent: the policy forbids it by now.
+    Blocked {
+        /// The decision.
+        ruling: Ruling,
+    },
+    /// Not sent: the policy asks for approvals that are not there (any more).
+    NeedsApproval {
+        /// The decision.
+        ruling: Ruling,
+    },
+    /// Not sent: it could not have worked. Nothing is lost; a person sees to it and lets it be checked again.
+    NotReady {
+        /// Each failed check, with what to do.
+        checks: Vec<String>,
+    },
 }
 
 /// Input of `cancel_payout`.
@@ -361,6 +602,9 @@ pub struct OpenAttempt {
     pub key: PayoutKey,
     /// Who wants it, and why.
     pub order: Decided,
+    /// The signed statement, where the order carries one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed: Option<Signed>,
 }
 
 /// Answer of `open_attempt`.

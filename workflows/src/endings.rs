@@ -56,9 +56,12 @@ impl Job {
             None => None,
             Some(payout) => match closing {
                 Closing::TimeUp | Closing::Other { .. } => self.watch_expiry(ctx, payout).await?,
-                Closing::Canceled { .. } | Closing::GivenUp { .. } | Closing::GuardBroken { .. } => {
-                    self.cancel_at_provider(ctx, payout).await
-                }
+                Closing::Canceled { .. }
+                | Closing::GivenUp { .. }
+                | Closing::GuardBroken { .. }
+                | Closing::Blocked { .. }
+                | Closing::Denied { .. }
+                | Closing::NotApproved { .. } => self.cancel_at_provider(ctx, payout).await,
             },
         };
         if let Some(view) = &seen {
@@ -73,6 +76,9 @@ impl Job {
         let (ending, decided) = match closing {
             Closing::Canceled { order } | Closing::GivenUp { order } => (Ending::Canceled, Some(order.clone())),
             Closing::GuardBroken { .. } => (Ending::Canceled, None),
+            Closing::Blocked { .. } => (Ending::Blocked, None),
+            Closing::Denied { order } => (Ending::Denied, Some(order.clone())),
+            Closing::NotApproved { .. } => (Ending::Denied, None),
             Closing::TimeUp | Closing::Other { .. } => (Ending::Expired, None),
         };
         // Where the provider has an end of its own, its reason is the better one.

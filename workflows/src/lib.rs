@@ -20,6 +20,7 @@ mod endings;
 mod job;
 mod operators;
 mod options;
+mod permission;
 mod refusal;
 
 pub use payout::Payout;

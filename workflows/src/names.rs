@@ -26,8 +26,17 @@ pub const RELEASE: &str = "release";
 /// Update: a person's decision about a payout in doubt.
 pub const RESOLVE: &str = "resolve";
 
+/// Update: a signed statement of a person whose approval the policy asks for.
+pub const APPROVAL: &str = "approval";
+
 /// Activity: claims the payout's key for this request, for ever.
 pub const CLAIM_PAYOUT: &str = "claim_payout";
+/// Activity: decides by the policy in force whether the payout may go on, and reserves what it is worth.
+pub const DECIDE_PAYOUT: &str = "decide_payout";
+/// Activity: verifies a signed approval, writes it down, and tells whether all that are wanted are there.
+pub const RECORD_APPROVAL: &str = "record_approval";
+/// Activity: verifies that whoever gives an order may.
+pub const CHECK_ORDER: &str = "check_order";
 /// Activity: asks the provider what the beneficiary would get.
 pub const QUOTE_PAYOUT: &str = "quote_payout";
 /// Activity: creates the payout at the provider, or finds the one created before.
@@ -57,6 +66,10 @@ pub const ERROR_OUTCOME_UNKNOWN: &str = "provider.outcome_unknown";
 pub const ERROR_UNAUTHORIZED: &str = "provider.unauthorized";
 /// Failure of an activity: we and the provider misread each other; a person looks.
 pub const ERROR_MISUNDERSTOOD: &str = "provider.misunderstood";
+/// Failure of an activity: no policy is in force that can be trusted; an operator has to act.
+pub const ERROR_POLICY: &str = "policy.unusable";
+/// Failure of an activity: a list that payouts are screened against gives no answer.
+pub const ERROR_SCREENING: &str = "screening.no_answer";
 /// Failure of an activity that is no failure: not yet what is waited for, ask again later.
 pub const ERROR_NOT_YET: &str = "provider.not_yet";
 /// Failure of an activity: the records cannot be reached.

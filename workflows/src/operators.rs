@@ -9,7 +9,7 @@ use temporalio_workflow::{TimerOptions, WaitConditionOptions, select};
 use crate::{
     contract::{Because, Closing, GateClosing},
     job::{Ctx, Job, Stop, now},
-    orders::{Action, Answer, Decision, Order, Resolve, Verdict, Whereabouts},
+    orders::{Action, Answer, Decision, Order, Release, Resolve, Verdict, Whereabouts},
     search,
     status::rfc3339,
 };
@@ -64,9 +64,16 @@ impl Job {
     }
 
     /// Lets it go on.
-    pub(crate) fn release(&self, ctx: &Ctx, order: Order) -> Answer {
+    pub(crate) async fn release(&self, ctx: &Ctx, release: Release) -> Answer {
         if let Some(over) = self.is_over(ctx) {
             return over;
+        }
+        let Release { order, signed } = release;
+        if ctx.state(|wf| wf.standing.hold.is_none()) {
+            return self.refused(ctx, "it is not held back");
+        }
+        if let Some(refused) = self.may_not(ctx, "release", "", &order, signed).await {
+            return refused;
         }
         if ctx.state_mut(|wf| wf.standing.hold.take()).is_none() {
             return self.refused(ctx, "it is not held back");
@@ -88,7 +95,15 @@ impl Job {
         if standing.decision.is_some() {
             return self.refused(ctx, "somebody else has just decided");
         }
-        let Resolve { order, action } = resolve;
+        let Resolve { order, action, signed } = resolve;
+        if let Some(refused) = self.may_not(ctx, "resolve", action.words(), &order, signed).await {
+            return refused;
+        }
+        // While that was found out somebody else may have decided.
+        let standing = ctx.state(|wf| wf.standing.clone());
+        if !standing.parked || standing.decision.is_some() {
+            return self.refused(ctx, "somebody else has just decided");
+        }
         match action {
             Action::ReadAgain => self.read_again(ctx, &order).await,
             Action::GoOn => {
@@ -196,17 +211,17 @@ impl Job {
         ctx.state(|wf| wf.input.as_ref().map_or(Stage::Requested, |status| status.stage))
     }
 
-    fn is_over(&self, ctx: &Ctx) -> Option<Answer> {
+    pub(crate) fn is_over(&self, ctx: &Ctx) -> Option<Answer> {
         let outcome = ctx.state(|wf| wf.input.as_ref().ok().and_then(|status| status.outcome.clone()))?;
         let ended = outcome.ending.stage();
         Some(self.refused(ctx, format!("it is over: {}, {}", ended.as_str(), outcome.reason)))
     }
 
-    fn refused(&self, ctx: &Ctx, says: impl Into<String>) -> Answer {
+    pub(crate) fn refused(&self, ctx: &Ctx, says: impl Into<String>) -> Answer {
         Answer { answer: Verdict::Refused, stage: self.at(ctx), says: says.into() }
     }
 }
 
-fn accepted(stage: Stage, says: impl Into<String>) -> Answer {
+pub(crate) fn accepted(stage: Stage, says: impl Into<String>) -> Answer {
     Answer { answer: Verdict::Accepted, stage, says: says.into() }
 }

@@ -8,10 +8,21 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use temporalio_common::data_converters::RawValue;
 
-use crate::contract::Closing;
+use crate::contract::{Approvals, Closing, Signed};
 
-/// Input of the updates `cancel`, `hold` and `release`: who, and why. 1 to 200 characters each.
+/// Input of the updates `cancel` and `hold`, which only stop money: who, and why. 1 to 200 characters each.
 pub type Order = Decided;
+
+/// Input of the update `release`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Release {
+    /// Who, and why.
+    #[serde(flatten)]
+    pub order: Order,
+    /// The signed statement of the order; whether it is needed is for the policy to say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed: Option<Signed>,
+}
 
 /// Input of the update `resolve`: a decision about a payout in doubt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +33,9 @@ pub struct Resolve {
     /// What to do.
     #[serde(flatten)]
     pub action: Action,
+    /// The signed statement of the order; whether it is needed is for the policy to say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed: Option<Signed>,
 }
 
 /// What a person decides about a payout in doubt.
@@ -34,6 +48,20 @@ pub enum Action {
     GoOn,
     /// End it. Names where the money is.
     GiveUp(Whereabouts),
+}
+
+impl Action {
+    /// As a signed statement names it: `readAgain`, `goOn`, `giveUp returned`.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::ReadAgain => "readAgain",
+            Self::GoOn => "goOn",
+            Self::GiveUp(Whereabouts::NotSent) => "giveUp notSent",
+            Self::GiveUp(Whereabouts::Returned) => "giveUp returned",
+            Self::GiveUp(Whereabouts::Paid) => "giveUp paid",
+            Self::GiveUp(Whereabouts::WrittenOff) => "giveUp writtenOff",
+        }
+    }
 }
 
 /// Where a person says the money is.
@@ -88,6 +116,10 @@ pub enum Verdict {
 pub(crate) struct Standing {
     /// The claim has been answered: from here on there is a gate.
     pub(crate) claimed: bool,
+    /// A policy decides about this run.
+    pub(crate) controls: bool,
+    /// How far the wanted approvals are, while the run waits for them.
+    pub(crate) approvals: Option<Approvals>,
     /// Confirm was asked for by this run, or may have been sent by one before.
     pub(crate) confirming: bool,
     /// Who or what closed the gate.
@@ -120,6 +152,27 @@ pub(crate) fn order(raw: &RawValue) -> Result<Order, String> {
     Ok(Order { by: text(&json, "by")?, why: text(&json, "why")? })
 }
 
+/// Reads a release.
+///
+/// # Errors
+/// What was expected.
+pub(crate) fn release(raw: &RawValue) -> Result<Release, String> {
+    let json = object(raw)?;
+    known_fields(&json, &["by", "why", "signed"])?;
+    Ok(Release { order: Order { by: text(&json, "by")?, why: text(&json, "why")? }, signed: signed(&json)? })
+}
+
+/// Reads a person's approval.
+///
+/// # Errors
+/// What was expected.
+pub(crate) fn approval(raw: &RawValue) -> Result<Signed, String> {
+    const EXPECTED: &str =
+        "expected one JSON object {\"statement\": \"…\", \"signature\": \"…\"}, as `remit approval approve` makes it";
+    let [payload] = raw.payloads.as_slice() else { return Err(EXPECTED.into()) };
+    serde_json::from_slice(&payload.data).map_err(|_| EXPECTED.into())
+}
+
 /// Reads a decision about a payout in doubt.
 ///
 /// # Errors
@@ -128,7 +181,7 @@ pub(crate) fn resolve(raw: &RawValue) -> Result<Resolve, String> {
     const ACTIONS: &str = "action: expected \"readAgain\", \"goOn\" or \"giveUp\"";
     const MONEY: &str = "money: expected where it is: \"notSent\", \"returned\", \"paid\" or \"writtenOff\"";
     let json = object(raw)?;
-    known_fields(&json, &["by", "why", "action", "money"])?;
+    known_fields(&json, &["by", "why", "action", "money", "signed"])?;
     let order = Order { by: text(&json, "by")?, why: text(&json, "why")? };
     let action = match json.get("action").and_then(Value::as_str) {
         Some("readAgain") => Action::ReadAgain,
@@ -143,7 +196,16 @@ pub(crate) fn resolve(raw: &RawValue) -> Result<Resolve, String> {
         Action::ReadAgain | Action::GoOn if json.contains_key("money") => {
             Err("money: expected only with the action \"giveUp\"".into())
         }
-        Action::ReadAgain | Action::GoOn | Action::GiveUp(_) => Ok(Resolve { order, action }),
+        Action::ReadAgain | Action::GoOn | Action::GiveUp(_) => Ok(Resolve { order, action, signed: signed(&json)? }),
+    }
+}
+
+fn signed(json: &serde_json::Map<String, Value>) -> Result<Option<Signed>, String> {
+    match json.get("signed") {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => serde_json::from_value(value.clone())
+            .map(Some)
+            .map_err(|_| "signed: expected {\"statement\": \"…\", \"signature\": \"…\"}".into()),
     }
 }
 
@@ -232,7 +294,8 @@ mod tests {
     #[test]
     fn the_forms_of_orders_and_answers_are_durable() {
         let order = Order { by: "ana".into(), why: "wrong invoice".into() };
-        let resolve = Resolve { order: order.clone(), action: Action::GiveUp(Whereabouts::Returned) };
+        let action = Action::GiveUp(Whereabouts::Returned);
+        let resolve = Resolve { order: order.clone(), action, signed: None };
         let answer = Answer { answer: Verdict::Refused, stage: Stage::Settling, says: "Confirm was sent".into() };
         insta::assert_json_snapshot!((order, resolve, answer));
     }

@@ -1,7 +1,7 @@
 //! Pays one beneficiary once, or says why not.
 //!
 //! ```text
-//! Requested ──claim──▶ Creating ──quote, guards, create──▶ AwaitingInstructions
+//! Requested ──claim, policy [AwaitingApproval]──▶ Creating ──quote, guards, create──▶ AwaitingInstructions
 //!    ── nudge or poll: the deposit address is known ──▶ Confirming ──echo check, gate, confirm──▶ Settling
 //!    ── poll: transfer, approval at the provider, bank payment ──▶ Completed │ Failed │ Rejected │ Expired │ Canceled
 //! anything we cannot tell or must not decide ──▶ NeedsPerson, which waits for a person's decision
@@ -36,7 +36,7 @@ use crate::{
     names,
     options::{self, Urgency},
     orders::{self, Answer, Order, Standing},
-    refusal, search,
+    permission, refusal, search,
     signals::{About, Nudges},
     status::Status,
 };
@@ -138,12 +138,23 @@ impl Payout {
     /// Lets a payout that was held back go on.
     #[update(name = names::RELEASE)]
     pub async fn release(ctx: &mut WorkflowContext<Self>, raw: RawValue) -> Result<Answer, Rejected> {
-        Ok(Job::of(ctx)?.release(ctx, orders::order(&raw)?))
+        Ok(Job::of(ctx)?.release(ctx, orders::release(&raw)?).await)
     }
 
     #[update_validator(release)]
     fn may_release(&self, _: &WorkflowContextView, raw: &RawValue) -> Result<(), Rejected> {
-        self.may_be_ordered(orders::order(raw))
+        self.may_be_ordered(orders::release(raw))
+    }
+
+    /// A signed statement of a person whose approval the policy asks for.
+    #[update(name = names::APPROVAL)]
+    pub async fn approval(ctx: &mut WorkflowContext<Self>, raw: RawValue) -> Result<Answer, Rejected> {
+        Ok(Job::of(ctx)?.approval(ctx, orders::approval(&raw)?).await)
+    }
+
+    #[update_validator(approval)]
+    fn may_approve(&self, _: &WorkflowContextView, raw: &RawValue) -> Result<(), Rejected> {
+        self.may_be_ordered(orders::approval(raw))
     }
 
     /// A person's decision about a payout in doubt.
@@ -167,6 +178,8 @@ impl Payout {
 #[derive(Default)]
 pub(crate) struct Known {
     claimed: bool,
+    /// The policy decides about this run.
+    controls: bool,
     /// The provider's id of it.
     pub(crate) payout: Option<String>,
     /// When the provider was first asked to create it, by workflow time.
@@ -232,6 +245,13 @@ impl Job {
             return Ok(ended);
         }
         self.unless_closed(ctx)?;
+        // Where Confirm may have been sent there is nothing left to permit.
+        if known.controls
+            && !ctx.state(|wf| wf.standing.confirming)
+            && let Some(ended) = self.permission(ctx).await?
+        {
+            return Ok(ended);
+        }
         let mut view = match &known.payout {
             Some(id) => {
                 self.go(ctx, Cause::Claimed, "reading it at the provider");
@@ -296,6 +316,7 @@ impl Job {
         let claimed =
             self.on_record(ctx, || PayoutActivities::claim_payout, "claim the id for this request", input).await?;
         known.limits = claimed.limits;
+        known.controls = claimed.controls;
         known.claimed = true;
         let (mut confirming, mut closed) = (false, None);
         match claimed.claim {
@@ -315,6 +336,7 @@ impl Job {
         }
         ctx.state_mut(|wf| {
             wf.standing.claimed = true;
+            wf.standing.controls = claimed.controls;
             wf.standing.confirming = confirming;
             wf.standing.closed = closed;
         });
@@ -449,6 +471,23 @@ impl Job {
                 nothing_sent();
                 ctx.state_mut(|wf| wf.standing.closed = Some(closing.clone()));
                 Err(Stop::Closed(closing))
+            }
+            Ok(Confirmation::Blocked { ruling }) => {
+                nothing_sent();
+                self.ruled(ctx, &ruling);
+                Err(self.forbid(ctx, Closing::Blocked { why: ruling.why() }).await?)
+            }
+            Ok(Confirmation::NeedsApproval { ruling }) => {
+                nothing_sent();
+                self.ruled(ctx, &ruling);
+                match self.approvals(ctx, &ruling, known.confirm_by).await? {
+                    permission::Waited::Approved => Ok(Some(self.read(ctx, &view.payout, Because::Check).await?)),
+                    permission::Waited::TimeUp => Ok(Some(self.time_up(ctx, view).await?)),
+                }
+            }
+            Ok(Confirmation::NotReady { checks }) => {
+                nothing_sent();
+                Err(person(format!("Confirm could not work yet: {}", checks.join("; ")), Money::Untouched))
             }
             Ok(Confirmation::Refused { reason }) => {
                 Err(person(format!("the provider refused Confirm and still waits for it: {reason}"), Money::Unknown))

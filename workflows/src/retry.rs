@@ -8,7 +8,7 @@ use temporalio_macros::{workflow, workflow_methods};
 use temporalio_workflow::{WorkflowCancellationToken, WorkflowContext, WorkflowContextView, WorkflowResult};
 
 use crate::{
-    contract::{AttemptOpening, OpenAttempt, PayoutActivities},
+    contract::{AttemptOpening, OpenAttempt, PayoutActivities, Signed},
     names,
     options::{self, Urgency},
     refusal,
@@ -27,6 +27,9 @@ pub struct RetryOrder {
     pub by: String,
     /// Why.
     pub why: String,
+    /// The signed statement of that order; whether it is needed is for the policy to say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed: Option<Signed>,
 }
 
 /// The workflow that opens an attempt.
@@ -49,7 +52,8 @@ impl PayoutRetry {
         let id = ExternalId::parse(&order.external_id).map_err(|expected| {
             refusal::refused(format!("externalId: {:?} is not accepted; expected {expected}", order.external_id))
         })?;
-        let input = OpenAttempt { key: PayoutKey::of(&id), order: Decided { by: order.by, why: order.why } };
+        let RetryOrder { by, why, signed, .. } = order;
+        let input = OpenAttempt { key: PayoutKey::of(&id), order: Decided { by, why }, signed };
         // Detached: what is being opened is opened.
         let scope = WorkflowCancellationToken::new();
         let summary = "prove that it cannot pay any more, then open the next attempt";
@@ -75,7 +79,12 @@ mod tests {
 
     #[test]
     fn the_form_of_a_retry_order_is_durable() {
-        let order = RetryOrder { external_id: "inv-1".into(), by: "ana".into(), why: "the bank is back".into() };
+        let order = RetryOrder {
+            external_id: "inv-1".into(),
+            by: "ana".into(),
+            why: "the bank is back".into(),
+            signed: None,
+        };
         insta::assert_json_snapshot!(order);
     }
 }

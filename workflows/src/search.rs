@@ -25,6 +25,8 @@ pub const NOBODY: &str = "nobody";
 pub const A_PERSON: &str = "a person";
 /// Whom a held transfer waits for.
 pub const PROVIDER_APPROVAL: &str = "provider approval";
+/// Whom a payout waits for that the policy lets go on only with people's approval.
+pub const AN_APPROVAL: &str = "an approval";
 /// Whom a payout that was held back waits for.
 pub const A_RELEASE: &str = "a release";
 

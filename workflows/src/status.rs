@@ -5,6 +5,8 @@ use std::time::SystemTime;
 use remit_domain::{Decided, Offer, Outcome, PayoutKey, PayoutRequest, PayoutView, Stage};
 use serde::{Deserialize, Serialize};
 
+use crate::contract::Ruling;
+
 /// Answer of the `status` query.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -31,6 +33,9 @@ pub struct Status {
     /// The last reading at the provider.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read: Option<PayoutView>,
+    /// What the policy decided last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ruling: Option<Ruling>,
     /// Who holds it back, and why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<Decided>,
@@ -68,6 +73,7 @@ impl Status {
             until: None,
             quoted: None,
             read: None,
+            ruling: None,
             hold: None,
             attention: None,
             outcome: None,
@@ -87,6 +93,12 @@ impl Status {
         if self.stage == Stage::NeedsPerson {
             text += "**A person must look.** Nothing is confirmed meanwhile. Then: `remit payout resolve`.\n\n";
         }
+        if let Some(ruling) = self.ruling.as_ref().filter(|_| self.stage == Stage::AwaitingApproval) {
+            text += &format!(
+                "**Approvals wanted**: {}. Then: `remit approval approve` or `remit approval deny`.\n\n",
+                plain(&ruling.approvals.to_string())
+            );
+        }
         if let Some(hold) = &self.hold {
             text += &format!("Held back by {}. To let it go on: `remit payout release`.\n\n", plain(&hold.to_string()));
         }
@@ -104,6 +116,7 @@ impl Status {
             }
         };
         row("quoted", self.quoted.as_ref().map(|o| format!("{} after {} fees (no price is held)", o.receives, o.fees)));
+        row("policy", self.ruling.as_ref().map(policy));
         row("wallet", Some(format!("`{}`", self.request.wallet_id.as_str())));
         if let Some(read) = &self.read {
             row("at the provider", Some(format!("`{}`: {}", read.payout, read.progress.describe())));
@@ -119,6 +132,12 @@ impl Status {
         }
         text
     }
+}
+
+fn policy(ruling: &Ruling) -> String {
+    let why = if ruling.reasons.is_empty() { "no rule triggered".to_owned() } else { ruling.why() };
+    let usd = ruling.usd.map(|usd| format!(", {usd}")).unwrap_or_default();
+    format!("revision {}: {}{usd} ({})", ruling.revision, ruling.verdict.as_str(), plain(&why))
 }
 
 /// Words of providers and people, kept from being taken for Markdown: no links, no images, no headings, one line.
