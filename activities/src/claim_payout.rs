@@ -12,7 +12,7 @@ pub(crate) async fn claim_payout(all: &Activities, input: ClaimPayout) -> Result
     let request = &input.request;
     let Destination::Bank(bank) = &request.destination;
     let limits = all.time.of(&bank.country, &bank.currency);
-    Ok(Claimed { claim: claim(all, &input).await?, limits })
+    Ok(Claimed { claim: claim(all, &input).await?, limits, controls: true })
 }
 
 async fn claim(all: &Activities, input: &ClaimPayout) -> Result<Claim, NoAnswer> {

@@ -3,19 +3,25 @@
 use std::time::Duration;
 
 use remit_dfns::{Error, Refusal, Stage};
-use remit_domain::{Difference, PayoutView, Progress, echo_check};
+use remit_domain::{Difference, Offer, PayoutRequest, PayoutView, Progress, echo_check, policy::Verdict};
 use remit_records::{Gate, GateAnswer};
-use remit_workflows::contract::{ConfirmPayout, Confirmation};
+use remit_workflows::contract::{Approvals, ConfirmPayout, Confirmation, Quoted, QuotePayout};
 
-use crate::{Activities, NoAnswer, close_gate, read_payout::read, translate};
+use crate::{
+    Activities, NoAnswer, checks, close_gate,
+    decide_payout::{At, on_record, rule},
+    quote_payout::quote_payout,
+    read_payout::read,
+    translate,
+};
 
 /// A second Confirm goes out no sooner than this after the first: reads may lag what was done.
 const BETWEEN_CONFIRMS: Duration = Duration::from_secs(10);
 
-/// Checks the records, reads the payout, compares, takes the gate, and sends Confirm.
+/// Checks the records, reads the payout, compares, asks the policy again, takes the gate, and sends Confirm.
 ///
-/// Trusts nothing that came through Temporal: what allows this payout stands in the records, and what is confirmed is
-/// what is read now. Confirm has no idempotency key at Dfns, so twice means: read first, and send again only when the
+/// Trusts nothing that came through Temporal: what allows this payout (claim, decision, reservation, every signed
+/// approval) stands in the records, and what is confirmed is what is read now. Confirm has no idempotency key at Dfns, so twice means: read first, and send again only when the
 /// provider still waits ten seconds after the last Confirm went out.
 /// Source: Dfns OpenAPI 1.807, `POST /payouts/{payoutId}/action`; guide "Process payouts via API".
 pub(crate) async fn confirm_payout(all: &Activities, input: ConfirmPayout) -> Result<Confirmation, NoAnswer> {
@@ -51,6 +57,12 @@ async fn decide(all: &Activities, input: &ConfirmPayout) -> Result<Confirmation,
         return Ok(Confirmation::NotWaiting { view });
     }
 
+    if row.gate.gate == Gate::Open
+        && let Some(no) = not_permitted(all, input, on_record(&row)?.as_ref().unwrap_or(&input.request)).await?
+    {
+        return Ok(no);
+    }
+
     let sent_before = match all.records.take_gate(key, &input.digest, &input.address).await? {
         GateAnswer::Taken => false,
         GateAnswer::Held { address, .. } if address == input.address => {
@@ -83,6 +95,41 @@ async fn decide(all: &Activities, input: &ConfirmPayout) -> Result<Confirmation,
         Err(Error::Misread { stage: Stage::Call, .. }) => Ok(Confirmation::Sent),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Decides anew by the policy that is in force now, with the address the tokens would go to; then looks whether the
+/// transfer could work. None: it may be sent. Only for a gate that is open: once it is taken, what was decided stands.
+async fn not_permitted(
+    all: &Activities,
+    input: &ConfirmPayout,
+    request: &PayoutRequest,
+) -> Result<Option<Confirmation>, NoAnswer> {
+    let assets = all.dfns.wallet_assets(request.wallet_id.as_str()).await?;
+    let offer = if all.policies.in_force(&all.records).await?.policy.looks_at_quotes() {
+        best_offer(all, request).await?
+    } else {
+        None
+    };
+    let at = At::Confirm { address: &input.address, offer };
+    let (decision, ruling) = rule(all, &input.key, &input.digest, request, &assets, at).await?;
+    match (decision.verdict, &ruling.approvals) {
+        (Verdict::Blocked, _) => return Ok(Some(Confirmation::Blocked { ruling })),
+        (Verdict::NeedsApproval, Approvals::Denied { .. } | Approvals::Missing { .. }) => {
+            return Ok(Some(Confirmation::NeedsApproval { ruling }));
+        }
+        (Verdict::NeedsApproval, Approvals::Met) | (Verdict::Allowed, _) => {}
+    }
+    let (wallet, asset) = (request.wallet_id.as_str(), request.asset.label());
+    let in_flight = all.records.in_flight(wallet, &asset, input.key.as_str()).await?;
+    let checks = checks::failed(&all.dfns, request, &assets, &input.address, in_flight).await;
+    Ok((!checks.is_empty()).then_some(Confirmation::NotReady { checks }))
+}
+
+async fn best_offer(all: &Activities, request: &PayoutRequest) -> Result<Option<Offer>, NoAnswer> {
+    Ok(match quote_payout(all, QuotePayout { request: request.clone() }).await? {
+        Quoted::Offers { offers } => offers.into_iter().next(),
+        Quoted::Refused { .. } => None,
+    })
 }
 
 /// Dfns refused: the payout itself says what is so.
@@ -141,5 +188,8 @@ fn name(answer: &Confirmation) -> &'static str {
         Confirmation::Changed { .. } => "changed",
         Confirmation::GateClosed { .. } => "gate_closed",
         Confirmation::Refused { .. } => "refused",
+        Confirmation::Blocked { .. } => "blocked",
+        Confirmation::NeedsApproval { .. } => "needs_approval",
+        Confirmation::NotReady { .. } => "not_ready",
     }
 }

@@ -55,6 +55,16 @@ pub enum NoAnswer {
         /// What is missing.
         why: String,
     },
+    /// No policy is in force that can be trusted. Every payout waits until an operator has acted; none fails for it.
+    Policy {
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A list that payouts are screened against gives no answer: nobody is paid unscreened, and nothing is given up.
+    Screening {
+        /// Which, and what stood in the way.
+        why: String,
+    },
 }
 
 impl From<remit_dfns::Error> for NoAnswer {
@@ -101,10 +111,12 @@ impl From<NoAnswer> for ActivityError {
             NoAnswer::NotYet { why, after } => (names::ERROR_NOT_YET, why, Again::Expected(after)),
             NoAnswer::Records { why } => (names::ERROR_RECORDS, why, Again::After(None)),
             NoAnswer::NotAllowed { why } => (names::ERROR_NOT_ALLOWED, why, Again::Never),
+            NoAnswer::Policy { why } => (names::ERROR_POLICY, why, Again::After(Some(LOCKED_OUT))),
+            NoAnswer::Screening { why } => (names::ERROR_SCREENING, why, Again::After(None)),
         };
         match again {
             Again::Expected(_) => tracing::debug!(error.kind = kind, "not yet: {why}"),
-            Again::After(_) if kind != names::ERROR_UNAUTHORIZED => {
+            Again::After(_) if ![names::ERROR_UNAUTHORIZED, names::ERROR_POLICY].contains(&kind) => {
                 tracing::warn!(error.kind = kind, "no answer: {why}")
             }
             Again::After(_) | Again::Never => tracing::error!(error.kind = kind, "a person must look: {why}"),
@@ -162,6 +174,8 @@ mod tests {
             NoAnswer::NotYet { .. } => "not yet",
             NoAnswer::Records { .. } => "records",
             NoAnswer::NotAllowed { .. } => "not allowed",
+            NoAnswer::Policy { .. } => "policy",
+            NoAnswer::Screening { .. } => "screening",
         }
     }
 

@@ -8,15 +8,20 @@
 #![expect(missing_docs)]
 
 mod cancel_payout;
+mod check_order;
+mod checks;
 mod claim_payout;
 mod close_gate;
 mod confirm_payout;
 mod create_payout;
+mod decide_payout;
 pub mod failure;
 mod metrics;
 mod open_attempt;
+mod policy;
 mod quote_payout;
 mod read_payout;
+mod record_approval;
 mod record_outcome;
 mod settings;
 mod translate;
@@ -26,15 +31,19 @@ use std::sync::Arc;
 use remit_dfns::Dfns;
 use remit_domain::{Outcome, PayoutView};
 use remit_records::Records;
+use remit_screening::Screener;
 use remit_workflows::contract::{
-    AttemptOpening, CancelPayout, Cancellation, ClaimPayout, Claimed, CloseGate, ConfirmPayout, Confirmation,
-    CreatePayout, Creation, GateClosing, OpenAttempt, QuotePayout, Quoted, ReadPayout, RecordOutcome, definitions,
+    ApprovalAnswer, AttemptOpening, CancelPayout, Cancellation, CheckOrder, ClaimPayout, Claimed, CloseGate,
+    ConfirmPayout, Confirmation, CreatePayout, Creation, DecidePayout, Deciding, GateClosing, OpenAttempt, OrderCheck,
+    QuotePayout, Quoted, ReadPayout, RecordApproval, RecordOutcome, definitions,
 };
+use policy::Policies;
 use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
 
 pub use failure::NoAnswer;
 pub use metrics::Metrics;
+pub use policy::PolicySettings;
 pub use settings::{PollCadence, Settings, SettingsError, TimeLimits};
 
 /// The activities of a payout, with the handles they need.
@@ -45,6 +54,8 @@ pub struct Activities {
     records: Records,
     cadence: PollCadence,
     time: TimeLimits,
+    policies: Arc<Policies>,
+    screener: Arc<Screener>,
     metrics: Metrics,
 }
 
@@ -54,13 +65,15 @@ impl Activities {
     /// # Errors
     /// When the settings cannot be used, or the registry has metrics of these names already.
     pub fn new(settings: Settings, records: Records, registry: &prometheus::Registry) -> Result<Self, SettingsError> {
-        let Settings { dfns, user_id, cadence, time } = settings;
+        let Settings { dfns, user_id, cadence, time, policy, screener } = settings;
         Ok(Self {
             dfns: Dfns::new(dfns)?,
             user_id: settings::user_id(&user_id)?.into(),
             records,
             cadence,
             time,
+            policies: Arc::new(Policies::new(policy)),
+            screener,
             metrics: Metrics::new(registry)?,
         })
     }
@@ -80,6 +93,33 @@ impl Activities {
         input: ClaimPayout,
     ) -> Result<Claimed, ActivityError> {
         Ok(claim_payout::claim_payout(&self, input).await?)
+    }
+
+    #[activity(definition = definitions::DecidePayout)]
+    pub async fn decide_payout(
+        self: Arc<Self>,
+        _: ActivityContext,
+        input: DecidePayout,
+    ) -> Result<Deciding, ActivityError> {
+        Ok(decide_payout::decide_payout(&self, input).await?)
+    }
+
+    #[activity(definition = definitions::RecordApproval)]
+    pub async fn record_approval(
+        self: Arc<Self>,
+        _: ActivityContext,
+        input: RecordApproval,
+    ) -> Result<ApprovalAnswer, ActivityError> {
+        Ok(record_approval::record_approval(&self, input).await?)
+    }
+
+    #[activity(definition = definitions::CheckOrder)]
+    pub async fn check_order(
+        self: Arc<Self>,
+        _: ActivityContext,
+        input: CheckOrder,
+    ) -> Result<OrderCheck, ActivityError> {
+        Ok(check_order::check_order(&self, input).await?)
     }
 
     #[activity(definition = definitions::QuotePayout)]

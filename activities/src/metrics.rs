@@ -9,6 +9,7 @@ pub struct Metrics {
     confirms: IntCounterVec,
     creations: IntCounterVec,
     outcomes: IntCounterVec,
+    decisions: IntCounterVec,
 }
 
 impl Metrics {
@@ -26,6 +27,7 @@ impl Metrics {
             )?,
             confirms: counter("remit_confirms_total", "Answers of the confirm step.", "answer")?,
             creations: counter("remit_creations_total", "Answers of the create step.", "answer")?,
+            decisions: counter("remit_decisions_total", "Decisions of the policy, by verdict.", "verdict")?,
             outcomes: counter("remit_outcomes_total", "Payouts that ended, by ending.", "ending")?,
         })
     }
@@ -40,6 +42,10 @@ impl Metrics {
 
     pub(crate) fn creation(&self, answer: &str) {
         self.creations.with_label_values(&[answer]).inc();
+    }
+
+    pub(crate) fn decision(&self, verdict: &str) {
+        self.decisions.with_label_values(&[verdict]).inc();
     }
 
     pub(crate) fn outcome(&self, ending: &str) {

@@ -4,7 +4,7 @@ use remit_domain::{Attempt, Before, Outcome, PayoutKey, PayoutRequest, may_follo
 use remit_records::{Gate, OpenedAttempt, PayoutRow};
 use remit_workflows::contract::{AttemptOpening, OpenAttempt};
 
-use crate::{Activities, NoAnswer, read_payout::read};
+use crate::{Activities, NoAnswer, check_order::may, read_payout::read};
 
 /// Reads the newest attempt in the records and at Dfns; then, in one transaction that locks that attempt, decides and
 /// makes the row of the next one. Twice: the second time the attempt is there and not over, which is the answer.
@@ -13,6 +13,10 @@ pub(crate) async fn open_attempt(all: &Activities, input: OpenAttempt) -> Result
     let Some(newest) = all.records.newest_attempt(base).await? else {
         return Ok(refused(format!("there is no payout {base}: start it first")));
     };
+    let may = may(all, &newest.key, "retry", "", &input.order, input.signed.as_ref()).await?;
+    if let Err(why) = may {
+        return Ok(refused(why));
+    }
     let request = request_of(&newest)?;
     if newest.outcome.is_none() && newest.attempt > 1 {
         return Ok(AttemptOpening::UnderWay { request });

@@ -27,6 +27,10 @@ pub(crate) async fn read_payout(all: &Activities, input: ReadPayout, attempt: u3
             Err(error) => return Err(error.into()),
         };
         let news = note_transfer(all, &input, &view).await?;
+        // The tokens have left: from now on it is spent, and ages out of the windows that it counts in.
+        if view.transaction_hash.is_some() || view.deposited {
+            all.records.spend(input.key.as_str()).await?;
+        }
         if input.until.is_met_by(&view) {
             if view.progress == Progress::AwaitingConfirmation {
                 all.metrics.found(match input.because {

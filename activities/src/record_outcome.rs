@@ -1,6 +1,7 @@
 //! Writes down how a payout ended, once.
 
-use remit_domain::Outcome;
+use remit_domain::{Outcome, policy::{Settlement, settlement}};
+use remit_records::{Gate, Settle};
 use remit_workflows::contract::RecordOutcome;
 
 use crate::{Activities, NoAnswer};
@@ -10,7 +11,19 @@ pub(crate) async fn record_outcome(all: &Activities, input: RecordOutcome) -> Re
     let key = input.outcome.key.as_str();
     let unreadable = |error: serde_json::Error| NoAnswer::Records { why: format!("the outcome of {key}: {error}") };
     let value = serde_json::to_value(&input.outcome).map_err(unreadable)?;
-    let on_record = all.records.finish(key, &value).await?;
+    let taken = match all.records.payout(key).await? {
+        Some(row) => !matches!(row.gate.gate, Gate::Open | Gate::Closed),
+        None => return Err(NoAnswer::NotAllowed { why: format!("payout {key} is not claimed") }),
+    };
+    let settle = match settlement(&input.outcome, taken) {
+        Settlement::Spent => Settle::Spent,
+        Settlement::Released => Settle::Released,
+        Settlement::Held => Settle::Held,
+    };
+    if settle == Settle::Held {
+        tracing::warn!(payout.key = key, "Payout {key} ended, but where its money is is not certain: it counts in every limit");
+    }
+    let on_record = all.records.finish_and_settle(key, &value, settle).await?;
     let outcome: Outcome = serde_json::from_value(on_record).map_err(unreadable)?;
     all.metrics.outcome(outcome.ending.stage().as_str());
     tracing::info!(payout.key = key, "Payout {key} ended: {:?}, {}", outcome.ending, outcome.reason);

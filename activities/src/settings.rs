@@ -1,8 +1,11 @@
 //! What the activities need to know: how to reach the provider, who we are there, how often to ask.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use remit_screening::Screener;
 use remit_workflows::contract::Limits;
+
+use crate::PolicySettings;
 
 /// Settings of the activities. Printing them shows no secret.
 #[derive(Clone, Debug)]
@@ -17,6 +20,10 @@ pub struct Settings {
     pub cadence: PollCadence,
     /// Limits of time that are ours to choose.
     pub time: TimeLimits,
+    /// Whose word is taken for a policy.
+    pub policy: PolicySettings,
+    /// The lists that payouts are screened against.
+    pub screener: Arc<Screener>,
 }
 
 /// Limits of time that are ours to choose. A run keeps those it began with.

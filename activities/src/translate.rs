@@ -3,11 +3,14 @@
 use jiff::Timestamp;
 use remit_dfns::{
     AssetKind, ConfirmTransfer, CreatePayout, ExecutionStatus, PaymentPurpose, Payout, PayoutAction, PayoutAsset,
-    PayoutStatus, Provider, Quote, QuoteRequest, Transfer, TransferStatus,
+    PayoutStatus, Provider, Quote, QuoteRequest, Transfer, TransferStatus, WalletAsset, WalletAssets,
 };
 use remit_domain::{
-    Asked, Asset, Destination, Fiat, Offer, PayoutKey, PayoutRequest, PayoutView, Progress, Requester, TransferProgress,
+    Asked, Asset, Destination, Fiat, Offer, PayoutKey, PayoutRequest, PayoutView, Progress, Requester,
+    TransferProgress,
+    policy::{MicroUsd, Price},
 };
+use rust_decimal::{Decimal, RoundingStrategy, prelude::ToPrimitive};
 
 /// What is asked for a quote.
 pub(crate) fn quote_request(request: &PayoutRequest) -> QuoteRequest {
@@ -50,6 +53,28 @@ pub(crate) fn create_body(request: &PayoutRequest, key: &PayoutKey) -> CreatePay
         payment_purpose: PaymentPurpose::from(bank.purpose.as_str()),
         external_id: Some(key.as_str().to_owned()),
     }
+}
+
+/// What a wallet holds of this token; none when it is not listed, which means nothing. By address, never by symbol:
+/// anybody can take a name.
+pub(crate) fn holding<'a>(assets: &'a WalletAssets, asset: &Asset) -> Option<&'a WalletAsset> {
+    assets.assets.iter().find(|held| match asset {
+        Asset::Erc20 { contract } => {
+            held.kind == AssetKind::Erc20 && held.contract.as_deref().is_some_and(|it| it.eq_ignore_ascii_case(contract))
+        }
+        Asset::Spl { mint } => held.kind == AssetKind::Spl && held.mint.as_ref() == Some(mint),
+        Asset::Spl2022 { mint } => held.kind == AssetKind::Spl2022 && held.mint.as_ref() == Some(mint),
+    })
+}
+
+/// What one whole token is worth, rounded up, as the wallet's assets quote it.
+/// Source: Dfns docs, `GET /wallets/{walletId}/assets?netWorth=true`, `quotes.USD`.
+pub(crate) fn price(assets: &WalletAssets, asset: &Asset, now: Timestamp) -> Option<Price> {
+    let held = holding(assets, asset)?;
+    let usd = held.quotes.get("USD")?.checked_mul(Decimal::from(1_000_000))?;
+    let usd = usd.round_dp_with_strategy(0, RoundingStrategy::AwayFromZero).to_u64()?;
+    let decimals = held.decimals.and_then(|decimals| u8::try_from(decimals).ok())?;
+    Some(Price { usd: MicroUsd(usd), decimals, source: "dfns wallet assets".to_owned(), at: now })
 }
 
 /// The Confirm of a request, to this deposit address.

@@ -11,6 +11,7 @@ mod list;
 mod nudge;
 mod orders;
 mod read;
+mod signing;
 mod start;
 mod ui;
 
@@ -21,10 +22,12 @@ pub use nudge::Nudged;
 pub use orders::{OrderError, Retried, RetryError};
 pub use read::{Described, PendingCall};
 pub use remit_workflows::{
-    orders::{Action, Answer, Order, Resolve, Verdict, Whereabouts},
+    contract::{Approvals, MissingApproval, Ruling, Signed},
+    orders::{Action, Answer, Order, Release, Resolve, Verdict, Whereabouts},
     signals::{About, ProviderEvent},
     status::{Moment, Status},
 };
+pub use signing::Signer;
 pub use start::{Claimed, How, Started};
 pub use ui::ui_link;
 

@@ -3,9 +3,9 @@
 use remit_domain::{ExternalId, PayoutKey};
 use remit_workflows::{
     Payout, PayoutRetry,
-    contract::AttemptOpening,
+    contract::{AttemptOpening, Signed},
     names,
-    orders::{Answer, Order, Resolve},
+    orders::{Answer, Order, Release, Resolve},
     retry::RetryOrder,
 };
 use serde::Serialize;
@@ -105,8 +105,16 @@ impl PayoutClient {
     ///
     /// # Errors
     /// As [`PayoutClient::cancel`].
-    pub async fn release(&self, id: &str, order: &Order) -> Result<Answer, OrderError> {
-        self.order(id, || Payout::release, order).await
+    pub async fn release(&self, id: &str, release: &Release) -> Result<Answer, OrderError> {
+        self.order(id, || Payout::release, release).await
+    }
+
+    /// Hands in a person's signed approval or denial, see [`crate::Signer::approval`].
+    ///
+    /// # Errors
+    /// As [`PayoutClient::cancel`].
+    pub async fn approve(&self, id: &str, approval: &Signed) -> Result<Answer, OrderError> {
+        self.order(id, || Payout::approval, approval).await
     }
 
     /// Decides about a payout in doubt.
@@ -168,12 +176,12 @@ impl PayoutClient {
     ///
     /// # Errors
     /// When there is no answer; asking again is safe, and finds an attempt that was opened meanwhile.
-    pub async fn retry(&self, id: &str, order: &Order) -> Result<Retried, RetryError> {
+    pub async fn retry(&self, id: &str, order: &Order, signed: Option<Signed>) -> Result<Retried, RetryError> {
         let external = ExternalId::parse(id)
             .map_err(|expected| RetryError::Malformed { why: format!("id: expected {expected}") })?;
         let key = PayoutKey::of(&external);
         let attempt = format!("open another attempt at payout {key}");
-        let order = RetryOrder { external_id: id.to_owned(), by: order.by.clone(), why: order.why.clone() };
+        let order = RetryOrder { external_id: id.to_owned(), by: order.by.clone(), why: order.why.clone(), signed };
         let options = WorkflowStartOptions::new(names::QUEUE, format!("retry-{key}"))
             .id_reuse_policy(WorkflowIdReusePolicy::AllowDuplicate)
             .id_conflict_policy(WorkflowIdConflictPolicy::UseExisting)

@@ -1,0 +1,234 @@
+//! Decides by the policy in force whether a payout may go on, and reserves what it is worth.
+
+use std::time::Duration;
+
+use remit_dfns::{Error, Stage, WalletAssets};
+use remit_domain::{
+    Decided, Destination, Offer, PayoutKey, PayoutRequest,
+    policy::{
+        ApprovalOf, Approved, Decision, Facts, Initiator, Screened, Spoke, Statement, Tally, Traits, Verdict, When,
+        decide, may_approve, tally,
+    },
+};
+use remit_records::{Deciding as OnRecord, PayoutRow, Ruling as Ruled};
+use remit_screening::Subject;
+use remit_workflows::contract::{Approvals, DecidePayout, Deciding, MissingApproval, Ruling};
+
+use crate::{
+    Activities, NoAnswer,
+    policy::{InForce, verified},
+    translate,
+};
+
+/// What is looked at beside the request: at the start nothing more, before Confirm where the tokens go and what the
+/// beneficiary gets.
+pub(crate) enum At<'a> {
+    Start,
+    Confirm { address: &'a str, offer: Option<Offer> },
+}
+
+/// Everything is looked up first; then, in one transaction, the limits are counted, the policy decides and the
+/// reservation is taken. Twice: it decides again, and reserves once.
+pub(crate) async fn decide_payout(all: &Activities, input: DecidePayout) -> Result<Deciding, NoAnswer> {
+    let key = input.key.as_str();
+    let row = all.records.payout(key).await?;
+    let Some(row) = row.filter(|row| row.digest == input.digest) else {
+        return Err(NoAnswer::NotAllowed { why: format!("payout {key} is not claimed for this request") });
+    };
+    let request = on_record(&row)?.unwrap_or(input.request);
+    let assets = match all.dfns.wallet_assets(request.wallet_id.as_str()).await {
+        Ok(assets) => assets,
+        Err(Error::Refused { stage: Stage::Call, refusal }) if matches!(refusal.status, 400 | 404) => {
+            let reason = format!("the provider does not know the wallet, nothing was created: {refusal}");
+            return Ok(Deciding::Unpayable { reason });
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let (_, ruling) = rule(all, &input.key, &input.digest, &request, &assets, At::Start).await?;
+    Ok(Deciding::Ruled { ruling })
+}
+
+/// The request as it was claimed. None in rows older than requests are kept.
+pub(crate) fn on_record(row: &PayoutRow) -> Result<Option<PayoutRequest>, NoAnswer> {
+    let Some(json) = &row.request else { return Ok(None) };
+    let unreadable = |why: String| NoAnswer::Records { why: format!("the request on record of {}: {why}", row.key) };
+    let mut request = PayoutRequest::parse(json).map_err(|refusal| unreadable(refusal.to_string()))?;
+    request.attempt = row.attempt.try_into().map_err(|expected: &str| unreadable(expected.to_owned()))?;
+    Ok(Some(request))
+}
+
+/// Decides, and says how far the approvals are that are wanted.
+pub(crate) async fn rule(
+    all: &Activities,
+    key: &PayoutKey,
+    digest: &str,
+    request: &PayoutRequest,
+    assets: &WalletAssets,
+    at: At<'_>,
+) -> Result<(Decision, Ruling), NoAnswer> {
+    let in_force = all.policies.in_force(&all.records).await?;
+    let traits = Traits::of(request, &assets.network);
+    let initiator = initiator(&all.policies.settings.namespace, &in_force, request);
+    let (address, offer, when) = match at {
+        At::Start => (None, None, When::Start),
+        At::Confirm { address, offer } => (Some(address), offer, When::BeforeConfirm),
+    };
+    let screened = screen(all, request, address).await?;
+    let questions = in_force.policy.questions(&traits);
+    let deciding = OnRecord {
+        key: key.as_str(),
+        digest,
+        traits: &traits,
+        asset: &request.asset.label(),
+        amount: &request.amount.to_string(),
+        questions: &questions,
+    };
+    let decided = all
+        .records
+        .decide_payout(&deciding, |counted| {
+            let facts = Facts {
+                now: counted.now,
+                when,
+                traits: traits.clone(),
+                price: translate::price(assets, &request.asset, counted.now),
+                initiator: initiator.clone(),
+                screened: screened.clone(),
+                offer: offer.clone(),
+                sums: counted.sums.clone(),
+                past: counted.past.clone(),
+            };
+            let decision = decide(&in_force.policy, &in_force.id, request, &facts);
+            Ruled { decision, facts: serde_json::to_value(&facts).unwrap_or_default() }
+        })
+        .await?;
+    let decision = decided.decision;
+    all.metrics.decision(decision.verdict.as_str());
+    let initiator = initiator_name(&initiator);
+    tracing::info!(
+        payout.key = key.as_str(),
+        policy.revision = decision.revision,
+        decision = decision.verdict.as_str(),
+        actor = initiator,
+        "Policy revision {} about payout {key}: {}",
+        decision.revision,
+        decision.verdict.as_str()
+    );
+    let approvals = match decision.verdict {
+        Verdict::NeedsApproval => how_far(all, &in_force, key, digest, request, &decision).await?,
+        Verdict::Allowed | Verdict::Blocked => Approvals::Met,
+    };
+    let timeout = decision.wanted.iter().map(|wanted| wanted.timeout_seconds).min().unwrap_or_default();
+    let since = u32::try_from(decided.age.as_secs()).unwrap_or(u32::MAX);
+    let ruling = Ruling {
+        verdict: decision.verdict,
+        revision: decision.revision,
+        revision_hash: decision.revision_hash.clone(),
+        usd: decision.usd,
+        reasons: decision.spoke.iter().filter(|spoke| spoke.triggered).map(said).collect(),
+        wanted: decision.wanted.clone(),
+        approvals,
+        wait_seconds: timeout.saturating_sub(since),
+    };
+    Ok((decision, ruling))
+}
+
+fn said(spoke: &Spoke) -> String {
+    format!("{}: {}", spoke.rule, spoke.says)
+}
+
+fn initiator_name(initiator: &Initiator) -> &str {
+    match initiator {
+        Initiator::Starter { name } => name,
+        Initiator::Unsigned | Initiator::Unproven { .. } => "unsigned",
+    }
+}
+
+/// Who asked for a payout, as far as a signature proves it.
+pub(crate) fn initiator(namespace: &str, in_force: &InForce, request: &PayoutRequest) -> Initiator {
+    let Some(signed) = &request.signed else { return Initiator::Unsigned };
+    let Some(starter) = in_force.policy.starter(&signed.by) else {
+        return Initiator::Unproven { why: format!("the policy knows no starter {:?}", signed.by) };
+    };
+    let statement = Statement::Start {
+        namespace: namespace.to_owned(),
+        external_id: request.external_id.as_str().to_owned(),
+        digest: request.digest(),
+        starter: signed.by.clone(),
+    };
+    if verified(&starter.key, &statement.text(), &signed.signature) {
+        Initiator::Starter { name: signed.by.clone() }
+    } else {
+        Initiator::Unproven { why: format!("the signature is not that of starter {:?}", signed.by) }
+    }
+}
+
+/// Asks all lists. One that does not answer is no finding: the payout waits.
+async fn screen(all: &Activities, request: &PayoutRequest, address: Option<&str>) -> Result<Screened, NoAnswer> {
+    let Destination::Bank(bank) = &request.destination;
+    let subject = Subject {
+        addresses: address.map(str::to_owned).into_iter().collect(),
+        account_ids: vec![bank.account_id.clone(), bank.instructions_id.clone()],
+        names: vec![],
+    };
+    let answer =
+        all.screener.screen(&subject).await.map_err(|no_answer| NoAnswer::Screening { why: no_answer.to_string() })?;
+    Ok(Screened {
+        lists: answer.lists.iter().map(ToString::to_string).collect(),
+        hits: answer.hits.iter().map(ToString::to_string).collect(),
+    })
+}
+
+/// How far the approvals are that this decision wants, verified anew from the records: a key that was taken away since
+/// voids what it signed.
+pub(crate) async fn how_far(
+    all: &Activities,
+    in_force: &InForce,
+    key: &PayoutKey,
+    digest: &str,
+    request: &PayoutRequest,
+    decision: &Decision,
+) -> Result<Approvals, NoAnswer> {
+    let namespace = &all.policies.settings.namespace;
+    let initiator = initiator(namespace, in_force, request);
+    let on_record = all.records.approvals(key.as_str()).await?;
+    let now = all.records.now().await?;
+    let of = ApprovalOf {
+        namespace,
+        key: key.as_str(),
+        attempt: request.attempt.number(),
+        digest,
+        initiator: &initiator,
+        revisions: &in_force.hashes,
+        now,
+    };
+    let approved: Vec<Approved> = on_record
+        .iter()
+        .filter(|row| row.void.is_none())
+        .filter_map(|row| {
+            let approved = Statement::parse(&row.statement)
+                .map_err(|error| error.to_string())
+                .and_then(|statement| may_approve(&in_force.policy, &of, &statement));
+            match approved {
+                Ok(approved) if verified(&approved.key, &row.statement, &row.signature) => Some(approved),
+                Ok(_) => None,
+                Err(why) => {
+                    tracing::warn!(payout.key = key.as_str(), "An approval on record of payout {key} does not count: {why}");
+                    None
+                }
+            }
+        })
+        .collect();
+    Ok(match tally(&decision.wanted, &approved) {
+        Tally::Met => Approvals::Met,
+        Tally::Denied { by, why } => Approvals::Denied { order: Decided { by, why } },
+        Tally::Missing(missing) => Approvals::Missing {
+            missing: missing
+                .into_iter()
+                .map(|it| MissingApproval { group: it.group, quorum: it.quorum, have: it.have })
+                .collect(),
+        },
+    })
+}
+
+/// How long a statement may count at the most, from when it comes: longer ones are refused, so that none lies about.
+pub(crate) const COUNTS_AT_MOST: Duration = Duration::from_secs(31 * 24 * 3600);
