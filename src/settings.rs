@@ -8,7 +8,7 @@ mod values;
 
 pub use dfns::{DfnsAccess, DfnsSettings};
 pub(crate) use values::others_can_read;
-pub use values::{BuildId, Corridors, DeploymentName, Period, PlainHttpSetting, Secret};
+pub use values::{BuildId, Corridors, DeploymentName, Period, PlainHttpSetting, PublisherKeys, Secret};
 
 use std::{
     fmt,
@@ -17,6 +17,7 @@ use std::{
 };
 
 use remit_activities::{PollCadence, TimeLimits};
+use remit_domain::policy::Publishers;
 use serde::Deserialize;
 
 use crate::logging::LogFormat;
@@ -79,6 +80,30 @@ section! {
         bank_expected: Period = "REMIT_BANK_EXPECTED",
         /// `REMIT_BANK_EXPECTED_IN`: the same for single corridors, such as "BR-BRL=2d, US-USD=1d".
         bank_expected_in: Corridors = "REMIT_BANK_EXPECTED_IN",
+    }
+}
+
+section! {
+    /// Whose word is taken for a policy.
+    PolicySettings in "policy" {
+        /// `REMIT_POLICY_PUBLISHERS`: who may publish a policy, each with a public key: "ana=ed25519:…, ben=ed25519:…".
+        /// A worker needs it: without a policy nothing is paid.
+        publishers: PublisherKeys = "REMIT_POLICY_PUBLISHERS",
+        /// `REMIT_POLICY_QUORUM`: how many of them have to sign a revision. Default 1.
+        quorum: u32 = "REMIT_POLICY_QUORUM",
+    }
+}
+
+section! {
+    /// The lists that payouts are screened against. None of them is there by default; one that is set and does not
+    /// answer holds every payout back.
+    ScreeningSettings in "screening" {
+        /// `REMIT_SCREENING_DENYLIST`: a file of addresses, account ids and names of ours.
+        denylist: PathBuf = "REMIT_SCREENING_DENYLIST",
+        /// `REMIT_SCREENING_SDN`: the imported list of the US Treasury (`remit screening import`).
+        sdn: PathBuf = "REMIT_SCREENING_SDN",
+        /// `REMIT_SCREENING_WATCHMAN`: address of a moov watchman, such as "http://127.0.0.1:8084".
+        watchman: String = "REMIT_SCREENING_WATCHMAN",
     }
 }
 
@@ -149,6 +174,10 @@ pub struct Settings {
     pub poll: PollSettings,
     /// Limits of time.
     pub time: TimeSettings,
+    /// Whose word is taken for a policy.
+    pub policy: PolicySettings,
+    /// What payouts are screened against.
+    pub screening: ScreeningSettings,
     /// The worker.
     pub worker: WorkerSettings,
     /// The relay.
@@ -251,6 +280,8 @@ impl Settings {
         settings.dfns.overlay_secrets_too(env)?;
         settings.poll.overlay(env)?;
         settings.time.overlay(env)?;
+        settings.policy.overlay(env)?;
+        settings.screening.overlay(env)?;
         settings.worker.overlay(env)?;
         settings.relay.overlay(env)?;
         settings.log.overlay(env)?;
@@ -275,6 +306,8 @@ impl Settings {
             DfnsSettings::KEYS,
             PollSettings::KEYS,
             TimeSettings::KEYS,
+            PolicySettings::KEYS,
+            ScreeningSettings::KEYS,
             WorkerSettings::KEYS,
             RelaySettings::KEYS,
             LogSettings::KEYS,
@@ -302,6 +335,27 @@ impl Settings {
     /// Whether a worker could reach Dfns with them.
     pub fn is_complete_for_a_worker(&self) -> bool {
         self.dfns.access().is_ok()
+    }
+
+    /// Who may publish a policy, and how many of them it takes.
+    ///
+    /// # Errors
+    /// When nobody is named, or fewer than the quorum.
+    pub fn publishers(&self) -> Result<Publishers, SettingsError> {
+        let missing = Missing {
+            variable: "REMIT_POLICY_PUBLISHERS",
+            key: "policy.publishers",
+            what: "who may publish a policy, such as \"ana=ed25519:…\" (`remit key new` makes a key)",
+        };
+        let keys = self.policy.publishers.clone().ok_or_else(|| SettingsError::Missing(vec![missing]))?.0;
+        let quorum = self.policy.quorum.unwrap_or(1);
+        if quorum == 0 || usize::try_from(quorum).is_ok_and(|quorum| quorum > keys.len()) {
+            return Err(SettingsError::Value {
+                place: "REMIT_POLICY_QUORUM".to_owned(),
+                problem: format!("{quorum} is not possible with {} publishers; expected 1 to that many", keys.len()),
+            });
+        }
+        Ok(Publishers { keys, quorum })
     }
 
     /// What the relay does by itself.

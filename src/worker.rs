@@ -2,13 +2,16 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
     time::Duration,
 };
 
 use anyhow::{Context, Result};
-use remit_activities::{Activities, PollCadence, TimeLimits};
+use remit_activities::{Activities, PolicySettings, PollCadence, TimeLimits};
 use remit_client::Target;
+use remit_domain::policy::Publishers;
 use remit_records::Records;
+use remit_screening::Screener;
 use remit_worker::{Build, Interceptor, Promotion, Tuning};
 use tokio::{net::TcpListener, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -76,6 +79,8 @@ pub(crate) struct Plan {
     pub(crate) access: DfnsAccess,
     pub(crate) cadence: PollCadence,
     pub(crate) time: TimeLimits,
+    pub(crate) publishers: Publishers,
+    pub(crate) screener: Screener,
     pub(crate) records_url: String,
     pub(crate) temporal: Target,
     pub(crate) tuning: Tuning,
@@ -98,6 +103,8 @@ pub async fn run(args: Args, settings: &Settings) -> Outcome {
         return Err(Failure::new(Exit::Usage, says));
     }
     let access = settings.dfns.access().map_err(Failure::usage)?;
+    let publishers = settings.publishers().map_err(Failure::usage)?;
+    let screener = settings.screener().map_err(Failure::usage)?;
     let records_url = settings.records_url().map_err(Failure::usage)?;
     let mut temporal = options(settings).resolve().map_err(Failure::usage)?;
     temporal.connection.identity = identity("worker");
@@ -106,6 +113,8 @@ pub async fn run(args: Args, settings: &Settings) -> Outcome {
         access,
         cadence: settings.cadence(),
         time: settings.time_limits(),
+        publishers,
+        screener,
         records_url,
         temporal,
         tuning: tuning(&settings.worker),
@@ -120,13 +129,33 @@ pub async fn run(args: Args, settings: &Settings) -> Outcome {
 
 /// Runs a worker.
 pub(crate) async fn serve(plan: Plan, stop: CancellationToken) -> Result<()> {
-    let Plan { access, cadence, time, records_url, temporal, tuning, build, promotion, interceptor, admin } = plan;
+    let Plan {
+        access,
+        cadence,
+        time,
+        publishers,
+        screener,
+        records_url,
+        temporal,
+        tuning,
+        build,
+        promotion,
+        interceptor,
+        admin,
+    } = plan;
     let records = tokio::select! {
         records = open(&records_url) => records?,
         () = stop.cancelled() => return Ok(()),
     };
     let registry = prometheus::Registry::new();
-    let settings = remit_activities::Settings { dfns: access.settings, user_id: access.user_id, cadence, time };
+    let settings = remit_activities::Settings {
+        dfns: access.settings,
+        user_id: access.user_id,
+        cadence,
+        time,
+        policy: PolicySettings { namespace: temporal.namespace.clone(), publishers },
+        screener: Arc::new(screener),
+    };
     let activities = Activities::new(settings, records.clone(), &registry)?;
     let config = remit_worker::Config {
         connection: temporal.connection,

@@ -11,8 +11,11 @@ use anyhow::{Context, Error, Result, anyhow};
 use remit_activities::{PollCadence, TimeLimits};
 use remit_client::{PayoutClient, Target};
 use remit_dfns::{CreateWebhook, Dfns};
-use remit_records::Records;
+use remit_domain::policy::{Policy, Publishers, Revision};
+use remit_keys::PrivateKey;
+use remit_records::{AddedRevision, Records};
 use remit_relay::{Secrets, Upkeep};
+use remit_screening::Screener;
 use remit_worker::{Interceptor, Promotion, Tuning};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
@@ -34,6 +37,10 @@ use crate::{
 
 /// Temporal's namespace that is always there.
 const NAMESPACE: &str = "default";
+/// Allows what a person tries out, and asks for an approval of large amounts.
+const DEVELOPMENT_POLICY: &str = include_str!("../../docs/policies/development.toml");
+/// The name under which the key of this system publishes.
+const PUBLISHER: &str = "dev";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
 
@@ -70,6 +77,8 @@ pub struct Options {
     pub cadence: PollCadence,
     /// Calls to the provider begun in a second.
     pub provider_calls_per_second: u32,
+    /// The policy that is published when none is there, as a policy file.
+    pub policy: String,
     /// Stands around every activity of the worker, for tests that fail them.
     pub interceptor: Option<Interceptor>,
     /// The worker.
@@ -93,6 +102,7 @@ impl Default for Options {
             organisation: json!({}),
             cadence: PollCadence::default(),
             provider_calls_per_second: Tuning::default().provider_calls_per_second,
+            policy: DEVELOPMENT_POLICY.to_owned(),
             interceptor: None,
             worker: Begin::Now,
             relay: Begin::Now,
@@ -119,6 +129,7 @@ pub struct System {
     cadence: PollCadence,
     provider_calls_per_second: u32,
     interceptor: Option<Interceptor>,
+    publisher: PrivateKey,
     environment: Vec<(String, String)>,
     folder: Folder,
 }
@@ -208,7 +219,12 @@ impl System {
         let subscription = organisation.dfns(PAYER)?.create_webhook(&subscription).await?;
         let records = Records::open(&places.records_url).await?;
         write_private(&places.webhook_secrets, &format!("{}\n", subscription.secret.expose_secret()))?;
-        let environment = environment(&folder, &organisation, &places, server.address(), &options)?;
+        // Made on first use: whoever has the folder may publish.
+        let publisher = PrivateKey::read_or_make(&publisher_file(&folder))?;
+        if records.revisions().await?.is_empty() {
+            publish(&records, &publisher, &options.policy, "the first one").await?;
+        }
+        let environment = environment(&folder, &organisation, &places, server.address(), &publisher, &options)?;
         let mut system = Self {
             worker: None,
             relay: None,
@@ -223,6 +239,7 @@ impl System {
             cadence: options.cadence,
             provider_calls_per_second: options.provider_calls_per_second,
             interceptor: options.interceptor,
+            publisher,
             environment,
             folder,
         };
@@ -247,6 +264,8 @@ impl System {
             access: self.organisation.access(PAYER)?,
             cadence: self.cadence,
             time: TimeLimits::default(),
+            publishers: publishers(&self.publisher),
+            screener: Screener::new(vec![]),
             records_url: self.places.records_url.clone(),
             temporal: target(self.server.address(), "worker")?,
             tuning: Tuning { provider_calls_per_second: self.provider_calls_per_second, ..Tuning::default() },
@@ -299,6 +318,14 @@ impl System {
     /// When it fails while it stops.
     pub async fn stop_relay(&mut self) -> Result<()> {
         stop(self.relay.take()).await
+    }
+
+    /// Publishes a policy: it is in force for every decision from now on.
+    ///
+    /// # Errors
+    /// When it is none, or the records cannot be written.
+    pub async fn publish(&self, policy: &str, note: &str) -> Result<Revision> {
+        publish(&self.records, &self.publisher, policy, note).await
     }
 
     /// Another organisation in the same sandbox, with a clock, faults and a ledger of its own. The worker and the relay
@@ -440,6 +467,7 @@ fn environment(
     organisation: &Organisation,
     places: &Places,
     temporal_address: &str,
+    publisher: &PrivateKey,
     options: &Options,
 ) -> Result<Vec<(String, String)>> {
     let mut all = organisation.environment(&folder.path().join("payer.key.pem"))?;
@@ -449,6 +477,8 @@ fn environment(
         ("TEMPORAL_ADDRESS", temporal_address.to_owned()),
         ("TEMPORAL_NAMESPACE", NAMESPACE.to_owned()),
         ("REMIT_RECORDS_URL", places.records_url.clone()),
+        ("REMIT_POLICY_PUBLISHERS", format!("{PUBLISHER}={}", publisher.public())),
+        ("REMIT_PUBLISHER_KEY_FILE", publisher_file(folder).to_string_lossy().into_owned()),
         ("REMIT_POLL_FIRST", period(options.cadence.first)),
         ("REMIT_POLL_MAX", period(options.cadence.most)),
         ("REMIT_PROVIDER_CALLS_PER_SECOND", options.provider_calls_per_second.to_string()),
@@ -456,6 +486,32 @@ fn environment(
     all.extend(ours.map(|(name, value)| (name.to_owned(), value)));
     write_env(&env_file(folder), &all)?;
     Ok(all)
+}
+
+fn publisher_file(folder: &Folder) -> PathBuf {
+    folder.path().join("publisher.key.pem")
+}
+
+fn publishers(publisher: &PrivateKey) -> Publishers {
+    Publishers { keys: [(PUBLISHER.to_owned(), publisher.public().to_string())].into(), quorum: 1 }
+}
+
+/// The next revision, signed.
+async fn publish(records: &Records, publisher: &PrivateKey, policy: &str, note: &str) -> Result<Revision> {
+    Policy::read(policy).map_err(|errors| {
+        let all: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        anyhow!("the policy cannot be used: {}", all.join("; "))
+    })?;
+    let newest = records.revisions().await?.pop();
+    let (number, previous) = newest.map_or((1, None), |newest| (newest.number + 1, Some(newest.hash)));
+    let revision = Revision::make(number, previous, policy, PUBLISHER, note);
+    match records.add_revision(&revision).await? {
+        AddedRevision::Added => {}
+        other => return Err(anyhow!("another revision was published at the same moment: {other:?}")),
+    }
+    let signature = publisher.sign(revision.statement().text().as_bytes()).to_string();
+    records.sign_revision(revision.number, PUBLISHER, &signature).await?;
+    Ok(revision)
 }
 
 /// As settings are written.

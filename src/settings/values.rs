@@ -72,6 +72,37 @@ impl<'de> Deserialize<'de> for Corridors {
     }
 }
 
+/// Who may publish a policy: names and public keys, written as `ana=ed25519:…, ben=ed25519:…`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PublisherKeys(pub(crate) BTreeMap<String, String>);
+
+impl FromStr for PublisherKeys {
+    type Err = &'static str;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const EXPECTED: &str = "expected names with a public key each, such as \"ana=ed25519:AAAA…=\" (`remit key show` prints it)";
+        let mut all: BTreeMap<String, String> = BTreeMap::new();
+        for entry in text.split(',') {
+            let (name, key) = entry.trim().split_once('=').ok_or(EXPECTED)?;
+            let (name, key) = (name.trim(), key.trim());
+            let plain = |b: u8| b.is_ascii_alphanumeric() || b"._@-".contains(&b);
+            if name.is_empty() || !name.bytes().all(plain) || key.parse::<remit_keys::PublicKey>().is_err() {
+                return Err(EXPECTED);
+            }
+            if all.values().any(|known| known == key) || all.insert(name.to_owned(), key.to_owned()).is_some() {
+                return Err("a name or a key stands there twice; expected each once");
+            }
+        }
+        Ok(Self(all))
+    }
+}
+
+impl<'de> Deserialize<'de> for PublisherKeys {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(|expected| D::Error::custom(format!("{text:?} is not understood: {expected}")))
+    }
+}
+
 /// Declares a word that stands in names on Temporal's server.
 macro_rules! word {
     ($(#[$doc:meta])* $name:ident: at most $most:literal of letters, digits and $signs:literal) => {
