@@ -167,7 +167,7 @@ async fn course(world: &World, saboteur: &Saboteur, activity: &str, failing: Fai
             world.status_when(id, "the wait", waits).await?;
             client.cancel(id, &order("wrong")).await?;
             assert_eq!(world.outcome(id).await?.ending, Ending::Canceled, "{id}");
-            let retried = client.retry(id, &order("right")).await?;
+            let retried = client.retry(id, &order("right"), None).await?;
             assert!(matches!(retried, Retried::Started(_) | Retried::UnderWay(_)), "{id}: {retried:?}");
             let newest = world.system.records().newest_attempt(id).await?.map(|row| row.attempt);
             assert_eq!(newest, Some(2), "{id}: another attempt than one was opened");

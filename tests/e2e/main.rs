@@ -14,6 +14,7 @@ mod guards;
 mod main_path;
 mod operators;
 mod orders_of_events;
+mod policies;
 mod races;
 mod retries;
 mod starts;

@@ -66,7 +66,7 @@ async fn nothing_can_be_called_off_or_held_back_once_confirm_was_sent() -> Resul
     for answer in [
         client.cancel("late-1", &order("too late")).await?,
         client.hold("late-1", &order("too late")).await?,
-        client.release("late-1", &order("not held")).await?,
+        client.release("late-1", &unsigned("not held")).await?,
         client.resolve("late-1", &give_up(Whereabouts::Returned)).await?,
     ] {
         assert_eq!(answer.answer, Verdict::Refused, "{answer:?}");
@@ -93,7 +93,7 @@ async fn a_payout_that_is_held_back_is_confirmed_only_after_the_release() -> Res
     let described = client.describe("hold-1").await?;
     assert_eq!((described.run.stage.as_deref(), described.waits_for.as_deref()), (Some("OnHold"), Some("a release")));
     assert_eq!(world.total("hold-1", "confirmCalls").await?, 0);
-    assert_eq!(client.release("hold-1", &order("cleared")).await?.answer, Verdict::Accepted);
+    assert_eq!(client.release("hold-1", &unsigned("cleared")).await?.answer, Verdict::Accepted);
     assert_eq!(world.outcome("hold-1").await?.ending, Ending::Completed);
     world.paid_exactly_once("hold-1").await?;
 
@@ -151,7 +151,7 @@ async fn a_payout_in_doubt_waits_is_read_again_checked_again_and_given_up_with_w
     assert_eq!(described.run.stage.as_deref(), Some("NeedsPerson"));
     assert_eq!(described.waits_for.as_deref(), Some("a person"));
 
-    let again = Resolve { order: order("what is it now"), action: Action::ReadAgain };
+    let again = Resolve { order: order("what is it now"), action: Action::ReadAgain, signed: None };
     let answer = client.resolve(id, &again).await?;
     assert_eq!((answer.answer, answer.stage), (Verdict::Accepted, Stage::NeedsPerson));
     assert!(answer.says.contains("it is what was asked for"), "{}", answer.says);

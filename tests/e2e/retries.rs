@@ -16,7 +16,7 @@ async fn a_payout_that_failed_is_paid_by_its_second_attempt_and_by_that_alone() 
     assert_eq!(world.outcome("retry-1").await?.ending, Ending::Failed);
 
     // Eight people at once: one attempt.
-    let asked = join_all((0..8).map(|_| async { client.retry("retry-1", &order("provider is back")).await })).await;
+    let asked = join_all((0..8).map(|_| async { client.retry("retry-1", &order("provider is back"), None).await })).await;
     let mut keys = Vec::new();
     for answer in asked {
         match answer? {
@@ -33,7 +33,7 @@ async fn a_payout_that_failed_is_paid_by_its_second_attempt_and_by_that_alone() 
     assert_eq!(world.outcome("retry-1").await?.ending, Ending::Failed);
     assert_eq!(world.total("retry-1-retry-1", "createsAccepted").await?, 1);
     assert!(
-        matches!(client.retry("retry-1", &order("once more")).await?, Retried::Started(s) if s.key.as_str() == "retry-1-retry-2")
+        matches!(client.retry("retry-1", &order("once more"), None).await?, Retried::Started(s) if s.key.as_str() == "retry-1-retry-2")
     );
     world.outcome("retry-1").await?;
     world.end().await
@@ -44,7 +44,7 @@ async fn no_attempt_follows_one_that_was_paid_goes_on_or_may_still_pay() -> Resu
     let world = World::new().await?;
     let client = world.system.client();
     let refused = async |id: &str| -> Result<String> {
-        match client.retry(id, &order("impatient")).await? {
+        match client.retry(id, &order("impatient"), None).await? {
             Retried::Refused { why } => Ok(why),
             other @ (Retried::Started(_) | Retried::UnderWay(_)) => anyhow::bail!("{id}: {other:?}"),
         }
@@ -61,7 +61,7 @@ async fn no_attempt_follows_one_that_was_paid_goes_on_or_may_still_pay() -> Resu
     // Called off, so that its gate is closed and was never taken: another may follow at once.
     client.cancel("open-1", &order("start over")).await?;
     assert_eq!(world.outcome("open-1").await?.ending, Ending::Canceled);
-    assert!(matches!(client.retry("open-1", &order("now")).await?, Retried::Started(_)));
+    assert!(matches!(client.retry("open-1", &order("now"), None).await?, Retried::Started(_)));
     world
         .status_when("open-1", "the second wait", |s| s.request.attempt.number() == 2 && s.waits_for.is_some())
         .await?;

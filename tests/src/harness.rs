@@ -9,9 +9,9 @@ use std::{
 use anyhow::{Context, Result, bail};
 use remit::dev::{APPROVER, Options, PAYER, System};
 use remit_activities::PollCadence;
-use remit_client::{Action as Decide, Order, Resolve, Status, Whereabouts};
+use remit_client::{Action as Decide, Answer, Order, Release, Resolve, Status, Whereabouts};
 use remit_dfns::{Action, ActivityKind, ApprovalGroup, Approvers, PolicyBody, Rule};
-use remit_domain::{Outcome, PayoutRequest, Stage};
+use remit_domain::{Outcome, PayoutRequest, Stage, policy::ApprovalValue};
 use reqwest::Method;
 use serde_json::{Value, json};
 use temporalio_client::{Client, UntypedWorkflow, WorkflowHandle};
@@ -19,6 +19,8 @@ use temporalio_common::protos::temporal::api::{
     enums::v1::WorkflowTaskFailedCause,
     history::v1::{HistoryEvent, history_event::Attributes},
 };
+
+use crate::People;
 
 /// Longer than anything takes on a busy machine; a test that gets here has failed.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -96,6 +98,42 @@ impl World {
     /// When it is not within patience.
     pub async fn in_doubt(&self, id: &str) -> Result<Status> {
         self.status_when(id, "the doubt", |status| status.stage == Stage::NeedsPerson).await
+    }
+
+    /// The status of a payout once it waits for approvals.
+    ///
+    /// # Errors
+    /// When it does not within patience.
+    pub async fn awaiting_approval(&self, id: &str) -> Result<Status> {
+        self.status_when(id, "the wish for approval", |status| status.stage == Stage::AwaitingApproval).await
+    }
+
+    /// Somebody approves a payout that waits for it, or denies it.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn decide(&self, people: &People, by: &str, id: &str, group: &str, yes: bool) -> Result<Answer> {
+        let client = self.system.client();
+        let value = if yes { ApprovalValue::Approve } else { ApprovalValue::Deny };
+        let (status, expires) = (client.status(id).await?, self.in_a_week().await?);
+        let signed = people.signer(by)?.approval(client.namespace(), &status, group, value, "looked at it", expires);
+        Ok(client.approve(id, &signed.context("no policy has decided about it")?).await?)
+    }
+
+    /// Somebody's signed order to let a payout go on.
+    ///
+    /// # Errors
+    /// When that one has no key.
+    pub async fn release(&self, people: &People, by: &str, id: &str) -> Result<Release> {
+        let order = Order { by: by.into(), why: "cleared".into() };
+        let (namespace, expires) = (self.system.client().namespace(), self.in_a_week().await?);
+        let signed = Some(people.signer(by)?.order(namespace, id, "release", "", &order, expires));
+        Ok(Release { order, signed })
+    }
+
+    /// By the clock that signatures expire by.
+    async fn in_a_week(&self) -> Result<jiff::Timestamp> {
+        Ok(self.system.records().now().await? + Duration::from_secs(7 * 24 * 3600))
     }
 
     /// The other side's books of one payout.
@@ -235,6 +273,16 @@ impl World {
         Process::start(&["worker", "--admin", "127.0.0.1:0"], self.system.environment())
     }
 
+    /// The same with other settings.
+    ///
+    /// # Errors
+    /// When the program is not built.
+    pub fn worker_with(&self, settings: &[(&str, &str)]) -> Result<Process> {
+        let mut environment = self.system.environment().to_vec();
+        environment.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        Process::start(&["worker", "--admin", "127.0.0.1:0"], &environment)
+    }
+
     /// The same as a build of a worker deployment, as if it were another program.
     ///
     /// # Errors
@@ -271,14 +319,19 @@ pub fn order(why: &str) -> Order {
     Order { by: "ana@example.com".into(), why: why.into() }
 }
 
+/// Somebody lets a payout go on, where the policy takes that unsigned.
+pub fn unsigned(why: &str) -> Release {
+    Release { order: order(why), signed: None }
+}
+
 /// Somebody gives a payout in doubt up.
 pub fn give_up(money: Whereabouts) -> Resolve {
-    Resolve { order: order("looked at it"), action: Decide::GiveUp(money) }
+    Resolve { order: order("looked at it"), action: Decide::GiveUp(money), signed: None }
 }
 
 /// Somebody lets a payout in doubt be checked again.
 pub fn go_on() -> Resolve {
-    Resolve { order: order("looked at it"), action: Decide::GoOn }
+    Resolve { order: order("looked at it"), action: Decide::GoOn, signed: None }
 }
 
 /// Half a second, then up to two.

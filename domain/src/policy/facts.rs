@@ -1,6 +1,9 @@
 //! What a decision looks at beside the request: the payout's traits, its worth, what was paid before.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -94,6 +97,22 @@ impl Traits {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct MicroUsd(pub u64);
+
+/// In words: `12,000.50 USD`, cents rounded up.
+impl fmt::Display for MicroUsd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let cents = self.0.div_ceil(10_000);
+        let (whole, cents) = ((cents / 100).to_string(), cents % 100);
+        let mut grouped = String::new();
+        for (n, digit) in whole.chars().enumerate() {
+            if n > 0 && (whole.len() - n).is_multiple_of(3) {
+                grouped.push(',');
+            }
+            grouped.push(digit);
+        }
+        write!(f, "{grouped}.{cents:02} USD")
+    }
+}
 
 /// What one whole token is worth.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

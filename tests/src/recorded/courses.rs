@@ -195,7 +195,7 @@ pub(super) async fn held_back(world: &World, id: &str, released: bool) -> Result
     world.instruct(id).await?;
     world.status_when(id, "the hold", |status| status.stage == Stage::OnHold).await?;
     if released {
-        taken(&client.release(id, &order("recorded")).await?)?;
+        taken(&client.release(id, &unsigned("recorded")).await?)?;
         return ended(world, id, Ending::Completed).await;
     }
     taken(&client.cancel(id, &order("recorded")).await?)?;
@@ -217,7 +217,7 @@ pub(super) async fn resolved(world: &World, id: &str, fault: Value, resolve: Res
     world.start(id, USUAL).await?;
     world.in_doubt(id).await?;
     let client = world.system.client();
-    let again = Resolve { order: order("recorded"), action: Decide::ReadAgain };
+    let again = Resolve { order: order("recorded"), action: Decide::ReadAgain, signed: None };
     taken(&client.resolve(id, &again).await?)?;
     world.no_faults().await?;
     taken(&client.resolve(id, &resolve).await?)?;
@@ -264,7 +264,7 @@ pub(super) async fn guarded_at_confirm(world: &World, id: &str) -> Result<()> {
 /// The first attempt is called off; the history is that of the second.
 pub(super) async fn second_attempt(world: &World, id: &str) -> Result<()> {
     called_off(world, id).await?;
-    let retried = world.system.client().retry(id, &order("recorded")).await?;
+    let retried = world.system.client().retry(id, &order("recorded"), None).await?;
     ensure!(matches!(retried, Retried::Started(_)), "{retried:?}");
     world.status_when(id, "the wait", |s| s.request.attempt.number() == 2 && s.waits_for.is_some()).await?;
     world.instruct(&format!("{id}-retry-1")).await?;
