@@ -73,7 +73,7 @@ pub struct Hit {
     pub entry: String,
     /// What of the subject matched.
     pub matched: Kind,
-    /// The text on the list. Never the subject's own.
+    /// The text on the list, public or the operator's own. Never the subject's.
     pub listed: String,
     /// How alike they are, 0 to 100; 100 is equal, but for case, marks, punctuation and the order of words.
     pub score: u8,
