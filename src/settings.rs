@@ -18,6 +18,7 @@ use std::{
 
 use remit_activities::{PollCadence, TimeLimits};
 use remit_domain::policy::Publishers;
+use remit_screening::{FileSettings, Screener, WatchmanSettings};
 use serde::Deserialize;
 
 use crate::logging::LogFormat;
@@ -356,6 +357,22 @@ impl Settings {
             });
         }
         Ok(Publishers { keys, quorum })
+    }
+
+    /// The lists that payouts are screened against.
+    ///
+    /// # Errors
+    /// When the address of a server is none.
+    pub fn screener(&self) -> Result<Screener, SettingsError> {
+        let lists = remit_screening::Settings {
+            denylist: self.screening.denylist.as_ref().map(FileSettings::new),
+            sdn: self.screening.sdn.as_ref().map(FileSettings::new),
+            watchman: self.screening.watchman.as_ref().map(WatchmanSettings::new),
+        };
+        Screener::from_settings(&lists).map_err(|error| SettingsError::Value {
+            place: "REMIT_SCREENING_WATCHMAN".to_owned(),
+            problem: error.to_string(),
+        })
     }
 
     /// What the relay does by itself.

@@ -11,7 +11,7 @@ use remit_domain::{
     },
 };
 use remit_records::{Deciding as OnRecord, PayoutRow, Ruling as Ruled};
-use remit_screening::Subject;
+use remit_screening::{Hit, ListVersion, Subject};
 use remit_workflows::contract::{Approvals, DecidePayout, Deciding, MissingApproval, Ruling};
 
 use crate::{
@@ -172,10 +172,13 @@ async fn screen(all: &Activities, request: &PayoutRequest, address: Option<&str>
     };
     let answer =
         all.screener.screen(&subject).await.map_err(|no_answer| NoAnswer::Screening { why: no_answer.to_string() })?;
-    Ok(Screened {
-        lists: answer.lists.iter().map(ToString::to_string).collect(),
-        hits: answer.hits.iter().map(ToString::to_string).collect(),
-    })
+    // What stands on a list may be a name: the entry's id says enough, and is kept for ever.
+    let list = |list: &ListVersion| {
+        let hash = list.sha256.as_deref().map(|hash| format!(" sha256:{hash}")).unwrap_or_default();
+        format!("{} {}, {} entries{hash}", list.name, list.version, list.entries)
+    };
+    let hit = |hit: &Hit| format!("{} entry {} ({:?}, {} of 100 alike)", hit.list, hit.entry, hit.matched, hit.score);
+    Ok(Screened { lists: answer.lists.iter().map(list).collect(), hits: answer.hits.iter().map(hit).collect() })
 }
 
 /// How far the approvals are that this decision wants, verified anew from the records: a key that was taken away since

@@ -30,6 +30,13 @@ pub struct FileSettings {
     pub threshold: Threshold,
 }
 
+impl FileSettings {
+    /// Settings with the usual threshold.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), threshold: Threshold::of_files() }
+    }
+}
+
 /// A server of moov-io/watchman, 0.5x, asked through `/v2/search`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
