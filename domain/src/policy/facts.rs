@@ -214,12 +214,24 @@ pub struct Stats {
     pub largest: MicroUsd,
 }
 
+/// When a decision is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum When {
+    /// Before anything is created.
+    Start,
+    /// Just before Confirm.
+    BeforeConfirm,
+}
+
 /// Everything a decision looks at beside the policy and the request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Facts {
     /// Now, by the clock of the records.
     pub now: Timestamp,
+    /// Which of the two decisions it is.
+    pub when: When,
     /// The payout in every dimension.
     pub traits: Traits,
     /// What the token is worth; none when nobody says.
