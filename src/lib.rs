@@ -1,5 +1,6 @@
 //! The `remit` program: one file per sub-command, thin. The rules are in the crates beside it.
 
+pub mod codec;
 pub mod demo;
 pub mod deployment;
 pub mod dev;
@@ -11,6 +12,7 @@ pub mod payout;
 pub mod relay;
 pub mod replay;
 pub mod sandbox;
+pub mod screening;
 pub mod settings;
 pub mod table;
 pub mod temporal;

@@ -4,10 +4,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use remit::{
-    demo, deployment, dev, doctor,
+    codec, demo, deployment, dev, doctor,
     exit::{Exit, Failure, Outcome},
     logging::{self, Voice},
-    out, payout, relay, replay, sandbox,
+    out, payout, relay, replay, sandbox, screening,
     settings::{Flags, Settings},
     webhook, worker,
 };
@@ -50,6 +50,12 @@ enum Command {
     /// The webhook at Dfns and its secret; what arrived and what did not
     #[command(subcommand)]
     Webhook(webhook::Command),
+    /// The lists that payouts are screened against
+    #[command(subcommand)]
+    Screening(screening::Command),
+    /// The keys that encrypt what Temporal keeps, and the server that shows it to people
+    #[command(subcommand)]
+    Codec(codec::Command),
     /// Check settings, Temporal, Dfns and the records, and say what to do
     Doctor(doctor::Args),
     /// Builds that payouts are pinned to: which is current, which are still needed
@@ -73,6 +79,8 @@ impl Command {
             | Self::Demo(_)
             | Self::Payout(_)
             | Self::Webhook(_)
+            | Self::Screening(_)
+            | Self::Codec(_)
             | Self::Doctor(_)
             | Self::Deployment(_)
             | Self::Replay(_) => Voice::Person,
@@ -109,6 +117,8 @@ async fn run(command: Command, settings: &Settings) -> Outcome {
         Command::Demo(args) => demo::run(args).await,
         Command::Payout(command) => payout::run(command, settings).await,
         Command::Webhook(command) => webhook::run(command, settings).await,
+        Command::Screening(command) => screening::run(command, settings).await,
+        Command::Codec(command) => codec::run(command, settings).await,
         Command::Doctor(args) => doctor::run(args, settings).await,
         Command::Deployment(command) => deployment::run(command, settings).await,
         Command::Worker(args) => worker::run(args, settings).await,

@@ -64,7 +64,8 @@ pub async fn run(args: Args, settings: &Settings) -> Outcome {
     let admin = args.admin.or(settings.relay.admin).unwrap_or(local(9465));
     let listener = listen(address, "the relay").await?;
     let admin = listen(admin, "the relay's health and metrics").await?;
-    let connecting = async { connect(&options(settings), &identity("relay"), None, Patience::Startup).await };
+    let temporal = options(settings)?;
+    let connecting = async { connect(&temporal, &identity("relay"), None, Patience::Startup).await };
     let temporal = tokio::select! {
         temporal = connecting => temporal?,
         () = stop.cancelled() => return Ok(Exit::Done),

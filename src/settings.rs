@@ -8,7 +8,7 @@ mod values;
 
 pub use dfns::{DfnsAccess, DfnsSettings};
 pub(crate) use values::others_can_read;
-pub use values::{BuildId, Corridors, DeploymentName, Period, PlainHttpSetting, PublisherKeys, Secret};
+pub use values::{BuildId, Corridors, DeploymentName, Period, PlainHttpSetting, PlainPayloads, PublisherKeys, Secret};
 
 use std::{
     fmt,
@@ -17,6 +17,7 @@ use std::{
 };
 
 use remit_activities::{PollCadence, TimeLimits};
+use remit_codec::{Codec, CodecKeys, Plain};
 use remit_domain::policy::Publishers;
 use remit_screening::{FileSettings, Screener, WatchmanSettings};
 use serde::Deserialize;
@@ -109,6 +110,18 @@ section! {
 }
 
 section! {
+    /// Encryption of what Temporal keeps.
+    CodecSettings in "codec" {
+        /// `REMIT_CODEC_KEYS_FILE`: file with keys, `id=base64` a line; the first encrypts, all read. The same for workers,
+        /// relays, starters and commands. Default: none, and Temporal keeps payouts in clear.
+        keys_file: PathBuf = "REMIT_CODEC_KEYS_FILE",
+        /// `REMIT_CODEC_PLAIN`: what to do with a payload that is not encrypted, "read" or "refuse". Default "read", for
+        /// payouts that began before there were keys.
+        plain: PlainPayloads = "REMIT_CODEC_PLAIN",
+    }
+}
+
+section! {
     /// The worker.
     WorkerSettings in "worker" {
         /// `REMIT_WORKER_ADMIN`: address of health and metrics. Default `127.0.0.1:9464`.
@@ -179,6 +192,8 @@ pub struct Settings {
     pub policy: PolicySettings,
     /// What payouts are screened against.
     pub screening: ScreeningSettings,
+    /// Encryption of what Temporal keeps.
+    pub codec: CodecSettings,
     /// The worker.
     pub worker: WorkerSettings,
     /// The relay.
@@ -283,6 +298,7 @@ impl Settings {
         settings.time.overlay(env)?;
         settings.policy.overlay(env)?;
         settings.screening.overlay(env)?;
+        settings.codec.overlay(env)?;
         settings.worker.overlay(env)?;
         settings.relay.overlay(env)?;
         settings.log.overlay(env)?;
@@ -309,6 +325,7 @@ impl Settings {
             TimeSettings::KEYS,
             PolicySettings::KEYS,
             ScreeningSettings::KEYS,
+            CodecSettings::KEYS,
             WorkerSettings::KEYS,
             RelaySettings::KEYS,
             LogSettings::KEYS,
@@ -373,6 +390,22 @@ impl Settings {
             place: "REMIT_SCREENING_WATCHMAN".to_owned(),
             problem: error.to_string(),
         })
+    }
+
+    /// What encrypts the payloads; none where no keys are set.
+    ///
+    /// # Errors
+    /// When the file with the keys cannot be used.
+    pub fn codec(&self) -> Result<Option<Codec>, SettingsError> {
+        let Some(file) = &self.codec.keys_file else { return Ok(None) };
+        let keys = CodecKeys::read(file).map_err(|error| SettingsError::Value {
+            place: "REMIT_CODEC_KEYS_FILE".to_owned(),
+            problem: error.to_string(),
+        })?;
+        if values::others_can_read(file) {
+            values::warn_if_others_can_read(file);
+        }
+        Ok(Some(Codec::new(keys, self.codec.plain.map_or(Plain::Read, |plain| plain.0))))
     }
 
     /// What the relay does by itself.

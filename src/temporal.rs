@@ -26,7 +26,7 @@ impl Connected {
     /// # Errors
     /// When there is no connection.
     pub async fn for_a_person(settings: &Settings) -> Result<Self, Failure> {
-        let mut options = options(settings);
+        let mut options = options(settings)?;
         let running = Running::find().await;
         let said = options.address.is_some() || SAYS_WHERE.iter().any(|name| std::env::var_os(name).is_some());
         if !said && let Some(running) = &running {
@@ -48,13 +48,17 @@ impl Connected {
     }
 }
 
-/// What flags say; the rest is read from Temporal's own environment and file.
-pub fn options(settings: &Settings) -> TemporalOptions {
-    TemporalOptions {
+/// What settings say; where the server is, is read from Temporal's own environment and file.
+///
+/// # Errors
+/// When the codec keys cannot be used.
+pub fn options(settings: &Settings) -> Result<TemporalOptions, Failure> {
+    Ok(TemporalOptions {
         address: settings.temporal.address.clone(),
         namespace: settings.temporal.namespace.clone(),
+        codec: settings.codec().map_err(Failure::usage)?,
         ..TemporalOptions::default()
-    }
+    })
 }
 
 /// How this process is called in the Web UI.

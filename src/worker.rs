@@ -106,7 +106,7 @@ pub async fn run(args: Args, settings: &Settings) -> Outcome {
     let publishers = settings.publishers().map_err(Failure::usage)?;
     let screener = settings.screener().map_err(Failure::usage)?;
     let records_url = settings.records_url().map_err(Failure::usage)?;
-    let mut temporal = options(settings).resolve().map_err(Failure::usage)?;
+    let mut temporal = options(settings)?.resolve().map_err(Failure::usage)?;
     temporal.connection.identity = identity("worker");
     let admin = args.admin.or(settings.worker.admin).unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 9464)));
     let plan = Plan {
@@ -160,6 +160,7 @@ pub(crate) async fn serve(plan: Plan, stop: CancellationToken) -> Result<()> {
     let config = remit_worker::Config {
         connection: temporal.connection,
         namespace: temporal.namespace,
+        converter: temporal.converter,
         admin,
         build,
         promotion,

@@ -2,13 +2,16 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use remit_codec::Codec;
 use temporalio_client::{
     Client, ClientOptions, Connection, ConnectionOptions,
     envconfig::{ClientConfigProfile, ConfigError, DataSource, LoadClientConfigProfileOptions},
     errors::ClientConnectError,
     tonic::Code,
 };
-use temporalio_common::{envconfig::load_client_config_profile, telemetry::metrics::TemporalMeter};
+use temporalio_common::{
+    data_converters::DataConverter, envconfig::load_client_config_profile, telemetry::metrics::TemporalMeter,
+};
 
 /// Connects, and makes sure that the server answers.
 ///
@@ -22,7 +25,7 @@ pub async fn connect(
     meter: Option<TemporalMeter>,
     patience: Patience,
 ) -> Result<Client, ConnectError> {
-    let Target { mut connection, namespace } = options.resolve()?;
+    let Target { mut connection, namespace, converter } = options.resolve()?;
     identity.clone_into(&mut connection.identity);
     connection.metrics_meter = meter;
     let address = connection.target.to_string();
@@ -31,7 +34,7 @@ pub async fn connect(
         Patience::Startup => STARTUP,
     };
     let connection = persist(limit, &address, || Connection::connect(connection.clone())).await?;
-    Client::new(connection, ClientOptions::new(namespace).build())
+    Client::new(connection, ClientOptions::new(namespace).data_converter(converter).build())
         .map_err(|error| ConnectError::Settings { why: error.to_string() })
 }
 
@@ -48,6 +51,8 @@ pub struct TemporalOptions {
     pub profile: Option<String>,
     /// The file with profiles. Default: `TEMPORAL_CONFIG_FILE`, else the standard place of this system.
     pub config_file: Option<PathBuf>,
+    /// Encrypts what Temporal keeps. Default: nothing is.
+    pub codec: Option<Codec>,
 }
 
 /// What [`TemporalOptions`] come to.
@@ -57,6 +62,8 @@ pub struct Target {
     pub connection: ConnectionOptions,
     /// The namespace.
     pub namespace: String,
+    /// How payloads are written and read.
+    pub converter: DataConverter,
 }
 
 /// How long to try.
@@ -129,7 +136,8 @@ impl TemporalOptions {
         let namespace = self.namespace.clone().or_else(|| profile.namespace.clone());
         let mut connection = ConnectionOptions::try_from(profile).map_err(settings)?;
         connection.connect_timeout = Some(ONE_TRY);
-        Ok(Target { connection, namespace: namespace.unwrap_or_else(|| "default".to_owned()) })
+        let converter = self.codec.as_ref().map(Codec::converter).unwrap_or_default();
+        Ok(Target { connection, namespace: namespace.unwrap_or_else(|| "default".to_owned()), converter })
     }
 }
 
@@ -222,7 +230,7 @@ mod tests {
 
     #[test]
     fn a_profile_brings_address_tls_and_key() {
-        let Target { connection, namespace } = target("cloud", |_| {}).expect("usable");
+        let Target { connection, namespace, .. } = target("cloud", |_| {}).expect("usable");
         assert_eq!(connection.target.as_str(), "https://acme.a2dd6.tmprl.cloud:7233/");
         assert_eq!(namespace, "payouts.a2dd6");
         assert_eq!(connection.api_key.as_deref(), Some("secret-key"));
@@ -236,7 +244,7 @@ mod tests {
             options.address = Some("other.tmprl.cloud:7233".into());
             options.namespace = Some("mine".into());
         };
-        let Target { connection, namespace } = target("cloud", changed).expect("usable");
+        let Target { connection, namespace, .. } = target("cloud", changed).expect("usable");
         assert_eq!(connection.target.as_str(), "https://other.tmprl.cloud:7233/");
         assert_eq!(namespace, "mine");
         let Target { connection, .. } = target("plain", changed).expect("usable");

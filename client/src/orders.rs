@@ -15,7 +15,12 @@ use temporalio_client::{
     errors::WorkflowUpdateError,
     tonic::{Code, Status},
 };
-use temporalio_common::{HasWorkflowDefinition, UpdateDefinition, data_converters::RawValue};
+use temporalio_common::{
+    HasWorkflowDefinition, UpdateDefinition,
+    data_converters::{RawValue, SerializationContextData, WorkflowSerializationContext},
+    payload_visitor::decode_payloads,
+    protos::temporal::api::failure::v1::Failure,
+};
 
 use crate::{PayoutClient, ReadError, StartError, Started, Unavailable, errors::NoResult, errors::no_result};
 
@@ -148,7 +153,9 @@ impl PayoutClient {
         };
         match tokio::time::timeout(ANSWER_WITHIN, tries).await {
             Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(WorkflowUpdateError::Failed(failure))) => Err(OrderError::Malformed { why: failure.message }),
+            Ok(Err(WorkflowUpdateError::Failed(failure))) => {
+                Err(OrderError::Malformed { why: self.readable(*failure).await })
+            }
             Ok(Err(WorkflowUpdateError::NotFound(_))) => Err(self.why_not_open(id, workflow_id).await.into()),
             Ok(Err(WorkflowUpdateError::Rpc(status))) => {
                 Err(ReadError::from(Unavailable::because(format!("order something of {workflow_id}"), &status)).into())
@@ -156,6 +163,18 @@ impl PayoutClient {
             Ok(Err(error)) => Err(ReadError::Unreadable { workflow_id, why: error.to_string() }.into()),
             Err(_) => Err(ReadError::NoWorker { workflow_id }.into()),
         }
+    }
+
+    /// What a rejection says, which arrives encrypted where there are keys.
+    async fn readable(&self, failure: Failure) -> String {
+        let converter = self.temporal.data_converter();
+        let context = SerializationContextData::Workflow(WorkflowSerializationContext::new());
+        let mut decoded = failure.clone();
+        if decode_payloads(&mut decoded, converter.codec(), &context).await.is_err() {
+            return failure.message;
+        }
+        let error = converter.failure_converter().to_error(decoded, converter.payload_converter(), &context);
+        error.map_or(failure.message, |error| error.to_string())
     }
 
     /// Temporal takes no orders for a run that is closed.

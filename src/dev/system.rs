@@ -10,6 +10,7 @@ use std::{
 use anyhow::{Context, Error, Result, anyhow};
 use remit_activities::{PollCadence, TimeLimits};
 use remit_client::{PayoutClient, Target};
+use remit_codec::Codec;
 use remit_dfns::{CreateWebhook, Dfns};
 use remit_domain::policy::{Policy, Publishers, Revision};
 use remit_keys::PrivateKey;
@@ -79,6 +80,8 @@ pub struct Options {
     pub provider_calls_per_second: u32,
     /// The policy that is published when none is there, as a policy file.
     pub policy: String,
+    /// Encrypts what Temporal keeps. Processes of their own take the keys from their settings.
+    pub codec: Option<Codec>,
     /// Stands around every activity of the worker, for tests that fail them.
     pub interceptor: Option<Interceptor>,
     /// The worker.
@@ -103,6 +106,7 @@ impl Default for Options {
             cadence: PollCadence::default(),
             provider_calls_per_second: Tuning::default().provider_calls_per_second,
             policy: DEVELOPMENT_POLICY.to_owned(),
+            codec: None,
             interceptor: None,
             worker: Begin::Now,
             relay: Begin::Now,
@@ -130,6 +134,7 @@ pub struct System {
     provider_calls_per_second: u32,
     interceptor: Option<Interceptor>,
     publisher: PrivateKey,
+    codec: Option<Codec>,
     environment: Vec<(String, String)>,
     folder: Folder,
 }
@@ -187,7 +192,7 @@ impl System {
             },
         );
         let server = server.await?;
-        let client = PayoutClient::new(connected(target(server.address(), "system")?).await?);
+        let client = PayoutClient::new(connected(target(server.address(), "system", options.codec.as_ref())?).await?);
 
         let listener = sandbox::listen(loopback(options.sandbox_port), "the sandbox").await?;
         let sandbox_url = format!("http://{}", listener.local_addr()?);
@@ -240,6 +245,7 @@ impl System {
             provider_calls_per_second: options.provider_calls_per_second,
             interceptor: options.interceptor,
             publisher,
+            codec: options.codec,
             environment,
             folder,
         };
@@ -267,7 +273,7 @@ impl System {
             publishers: publishers(&self.publisher),
             screener: Screener::new(vec![]),
             records_url: self.places.records_url.clone(),
-            temporal: target(self.server.address(), "worker")?,
+            temporal: target(self.server.address(), "worker", self.codec.as_ref())?,
             tuning: Tuning { provider_calls_per_second: self.provider_calls_per_second, ..Tuning::default() },
             build: worker::this_build(),
             promotion: Promotion::ByHand,
@@ -302,7 +308,7 @@ impl System {
             dfns: Some(self.organisation.dfns(PAYER)?),
             public_url: Some(self.webhook_url()),
             upkeep: Upkeep::default(),
-            client: PayoutClient::new(connected(target(self.server.address(), "relay")?).await?),
+            client: PayoutClient::new(connected(target(self.server.address(), "relay", self.codec.as_ref())?).await?),
             listener: sandbox::listen(self.places.relay, "the relay").await?,
             admin: sandbox::listen(self.places.relay_admin, "the relay's health and metrics").await?,
         };
@@ -527,10 +533,11 @@ fn env_file(folder: &Folder) -> PathBuf {
 }
 
 /// The dev server as it is: what the environment says of another Temporal, TLS and keys, is not for this one.
-fn target(address: &str, role: &str) -> Result<Target> {
+fn target(address: &str, role: &str, codec: Option<&Codec>) -> Result<Target> {
     let url: Url = format!("http://{address}").parse()?;
+    let converter = codec.map(Codec::converter).unwrap_or_default();
     let connection = ConnectionOptions::new(url).identity(identity(role)).connect_timeout(CONNECT_TIMEOUT).build();
-    Ok(Target { connection, namespace: NAMESPACE.to_owned() })
+    Ok(Target { connection, namespace: NAMESPACE.to_owned(), converter })
 }
 
 /// The server listens a moment before it answers.
@@ -538,7 +545,7 @@ async fn connected(target: Target) -> Result<Client> {
     let deadline = Instant::now() + ANSWERS_WITHIN;
     loop {
         match Connection::connect(target.connection.clone()).await {
-            Ok(connection) => return Ok(Client::new(connection, ClientOptions::new(target.namespace).build())?),
+            Ok(connection) => return Ok(Client::new(connection, ClientOptions::new(target.namespace).data_converter(target.converter).build())?),
             Err(error) if Instant::now() > deadline => {
                 return Err(error).context("the Temporal dev server does not answer");
             }

@@ -17,7 +17,13 @@ use crate::{
 };
 
 pub(super) async fn check(settings: &Settings) -> Vec<Finding> {
-    let options = options(settings);
+    let options = match options(settings) {
+        Ok(options) => options,
+        Err(failure) => {
+            let todo = "correct REMIT_CODEC_KEYS_FILE";
+            return vec![Finding::fail("codec keys", format!("{:#}", failure.error), todo)];
+        }
+    };
     // Where it is said to be; when that cannot be told, connecting says why.
     let address = options.resolve().map(|target| target.connection.target.to_string()).unwrap_or_default();
     let client = match connect(&options, &identity("doctor"), None, Patience::Once).await {

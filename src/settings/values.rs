@@ -72,6 +72,28 @@ impl<'de> Deserialize<'de> for Corridors {
     }
 }
 
+/// What to do with a payload that is not encrypted: `read` or `refuse`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlainPayloads(pub(crate) remit_codec::Plain);
+
+impl FromStr for PlainPayloads {
+    type Err = &'static str;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "read" => Ok(Self(remit_codec::Plain::Read)),
+            "refuse" => Ok(Self(remit_codec::Plain::Refuse)),
+            _ => Err("expected \"read\" or \"refuse\""),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for PlainPayloads {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(|expected| D::Error::custom(format!("{text:?} is not understood: {expected}")))
+    }
+}
+
 /// Who may publish a policy: names and public keys, written as `ana=ed25519:…, ben=ed25519:…`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PublisherKeys(pub(crate) BTreeMap<String, String>);

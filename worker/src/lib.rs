@@ -23,7 +23,10 @@ use anyhow::{Context, bail};
 use prometheus::Registry;
 use remit_activities::Activities;
 use temporalio_client::{Client, ClientOptions, Connection, ConnectionOptions};
-use temporalio_common::telemetry::{TelemetryOptions, metrics::CoreMeter, telemetry_init};
+use temporalio_common::{
+    data_converters::DataConverter,
+    telemetry::{TelemetryOptions, metrics::CoreMeter, telemetry_init},
+};
 use temporalio_sdk::{
     Runtime,
     interceptors::{ActivityInboundInterceptor, ExecuteActivityInput, ExecuteActivityOutput, Next},
@@ -51,6 +54,8 @@ pub struct Config {
     pub connection: ConnectionOptions,
     /// The namespace to work in.
     pub namespace: String,
+    /// How payloads are written and read: with keys, what Temporal keeps is encrypted.
+    pub converter: DataConverter,
     /// Serves `/livez`, `/readyz` and `/metrics`.
     pub admin: TcpListener,
     /// Which build this is, for the Web UI and the histories, and whether payouts are pinned to it.
@@ -109,7 +114,7 @@ pub async fn run(
     registry: Registry,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    let Config { mut connection, namespace, admin, build, promotion, tuning, interceptor } = config;
+    let Config { mut connection, namespace, converter, admin, build, promotion, tuning, interceptor } = config;
     tuning.check()?;
     let gauges = Gauges::register(&registry)?;
     let places = Place::all(&tuning);
@@ -143,7 +148,8 @@ pub async fn run(
             options.activity_inbound_interceptor(interceptor.clone());
         }
         let runtime = runtime(ShardMeter::new(Arc::clone(&meter), place.shard))?;
-        threads.start(*place, runtime, connection.clone(), namespace.clone(), options)?;
+        let client = ClientOptions::new(namespace.clone()).data_converter(converter.clone()).build();
+        threads.start(*place, runtime, connection.clone(), client, options)?;
     }
     let all: Vec<String> = places.iter().map(ToString::to_string).collect();
     let deployment = build.deployment.as_deref().unwrap_or("none");
@@ -214,10 +220,14 @@ async fn look(connection: &ConnectionOptions, namespace: &str, activities: &Acti
 }
 
 async fn connect(options: ConnectionOptions, namespace: String) -> anyhow::Result<Client> {
+    connect_as(options, ClientOptions::new(namespace).build()).await
+}
+
+async fn connect_as(options: ConnectionOptions, client: ClientOptions) -> anyhow::Result<Client> {
     let address = options.target.clone();
     let connection =
         Connection::connect(options).await.with_context(|| format!("Temporal at {address} cannot be reached"))?;
-    Ok(Client::new(connection, ClientOptions::new(namespace).build())?)
+    Ok(Client::new(connection, client)?)
 }
 
 #[cfg(test)]

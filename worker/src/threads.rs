@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use temporalio_client::ConnectionOptions;
+use temporalio_client::{ClientOptions, ConnectionOptions};
 use temporalio_sdk::{Runtime, Worker, WorkerOptions};
 use tokio::{runtime::Handle, sync::oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    connect,
+    connect_as,
     phase::{Phase, Phases},
     queues::Place,
 };
@@ -35,7 +35,7 @@ impl Threads {
         place: Place,
         runtime: Runtime,
         connection: ConnectionOptions,
-        namespace: String,
+        client: ClientOptions,
         options: WorkerOptions,
     ) -> anyhow::Result<()> {
         let (done, ended) = oneshot::channel();
@@ -43,7 +43,7 @@ impl Threads {
         std::thread::Builder::new()
             .name(place.to_string())
             .spawn(move || {
-                let result = tokio.block_on(work(&runtime, connection, namespace, options, end));
+                let result = tokio.block_on(work(&runtime, connection, client, options, end));
                 // Nobody listens any more when draining took too long.
                 let _ = done.send(result);
             })
@@ -90,11 +90,11 @@ impl Threads {
 async fn work(
     runtime: &Runtime,
     connection: ConnectionOptions,
-    namespace: String,
+    client: ClientOptions,
     options: WorkerOptions,
     end: CancellationToken,
 ) -> anyhow::Result<()> {
-    let client = connect(connection, namespace).await?;
+    let client = connect_as(connection, client).await?;
     let mut worker = Worker::new(runtime, client, options)?;
     let shut_down = worker.shutdown_handle();
     let watch = tokio::spawn(async move {
