@@ -10,7 +10,7 @@ use remit_domain::{
         decide, may_approve, tally,
     },
 };
-use remit_records::{Deciding as OnRecord, PayoutRow, Ruling as Ruled};
+use remit_records::{DecideAnswer, Deciding as OnRecord, PayoutRow, Ruling as Ruled};
 use remit_screening::{Hit, ListVersion, Subject};
 use remit_workflows::contract::{Approvals, DecidePayout, Deciding, MissingApproval, Ruling};
 
@@ -101,6 +101,12 @@ pub(crate) async fn rule(
             Ruled { decision, facts: serde_json::to_value(&facts).unwrap_or_default() }
         })
         .await?;
+    let decided = match decided {
+        DecideAnswer::Decided(decided) => decided,
+        DecideAnswer::Finished => return not_allowed(key, "has ended"),
+        DecideAnswer::NotClaimed => return not_allowed(key, "is not claimed"),
+        DecideAnswer::Conflict => return not_allowed(key, "is claimed for another request"),
+    };
     let decision = decided.decision;
     all.metrics.decision(decision.verdict.as_str());
     let initiator = initiator_name(&initiator);
@@ -130,6 +136,10 @@ pub(crate) async fn rule(
         wait_seconds: timeout.saturating_sub(since),
     };
     Ok((decision, ruling))
+}
+
+fn not_allowed<T>(key: &PayoutKey, why: &str) -> Result<T, NoAnswer> {
+    Err(NoAnswer::NotAllowed { why: format!("payout {key} {why}: nothing is decided about it") })
 }
 
 fn said(spoke: &Spoke) -> String {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use remit_domain::policy::{Policy, Publishers, Revision, RevisionId, active};
 use remit_keys::{PublicKey, Signature};
-use remit_records::Records;
+use remit_records::{Records, RevisionRow};
 
 use crate::{NoAnswer, failure::chain};
 
@@ -43,7 +43,7 @@ impl Policies {
     /// The policy in force now.
     pub(crate) async fn in_force(&self, records: &Records) -> Result<Arc<InForce>, NoAnswer> {
         let unusable = |why: String| NoAnswer::Policy { why };
-        let revisions = records.revisions().await?;
+        let revisions: Vec<Revision> = records.revisions().await?.iter().map(RevisionRow::revision).collect();
         let fingerprint: Fingerprint =
             revisions.iter().map(|it| (it.number, it.hash.clone(), it.signatures.len())).collect();
         let before = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone();

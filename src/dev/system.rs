@@ -14,7 +14,7 @@ use remit_codec::Codec;
 use remit_dfns::{CreateWebhook, Dfns};
 use remit_domain::policy::{Policy, Publishers, Revision};
 use remit_keys::PrivateKey;
-use remit_records::{AddedRevision, Records};
+use remit_records::{AddedRevision, NewRevision, Records};
 use remit_relay::{Secrets, Upkeep};
 use remit_screening::Screener;
 use remit_worker::{Interceptor, Promotion, Tuning};
@@ -511,7 +511,15 @@ async fn publish(records: &Records, publisher: &PrivateKey, policy: &str, note: 
     let newest = records.revisions().await?.pop();
     let (number, previous) = newest.map_or((1, None), |newest| (newest.number + 1, Some(newest.hash)));
     let revision = Revision::make(number, previous, policy, PUBLISHER, note);
-    match records.add_revision(&revision).await? {
+    let new = NewRevision {
+        number: revision.number,
+        previous: revision.previous.as_deref(),
+        hash: &revision.hash,
+        content: &revision.content,
+        author: &revision.author,
+        note: &revision.note,
+    };
+    match records.add_revision(&new).await? {
         AddedRevision::Added => {}
         other => return Err(anyhow!("another revision was published at the same moment: {other:?}")),
     }
