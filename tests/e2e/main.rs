@@ -4,6 +4,7 @@
 //! where a payout waits for hours, its time is moved.
 
 mod bad_input;
+mod checks;
 mod commands;
 mod crashes;
 mod deploys;
