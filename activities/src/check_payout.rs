@@ -103,7 +103,7 @@ async fn forecast(
     offer: Option<Offer>,
 ) -> Result<Ruling, NoAnswer> {
     let at = match address {
-        None => At::Start,
+        None => At::Forecast { offer },
         Some(address) => At::Confirm { address, offer },
     };
     let (key, digest) = (request.key(), request.digest());

@@ -24,6 +24,8 @@ use crate::{
 /// beneficiary gets.
 pub(crate) enum At<'a> {
     Start,
+    /// Before the start, for somebody who wants to know: what the quote says is looked at already.
+    Forecast { offer: Option<Offer> },
     Confirm { address: &'a str, offer: Option<Offer> },
 }
 
@@ -121,6 +123,7 @@ pub(crate) async fn look<'a>(
     let traits = Traits::of(request, &assets.network);
     let (address, offer, when) = match at {
         At::Start => (None, None, When::Start),
+        At::Forecast { offer } => (None, offer, When::Start),
         At::Confirm { address, offer } => (Some(address), offer, When::BeforeConfirm),
     };
     Ok(Looked {
