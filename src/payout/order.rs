@@ -1,6 +1,6 @@
 //! `remit payout cancel`, `hold` and `release`.
 
-use remit_client::{Answer, Order, OrderError, Verdict};
+use remit_client::{Answer, Order, OrderError, Release, Verdict};
 
 use crate::{
     exit::{Exit, Failure, Outcome},
@@ -79,7 +79,7 @@ pub async fn run(kind: Kind, args: Args, settings: &Settings) -> Outcome {
     let answer = match kind {
         Kind::Cancel => connected.client.cancel(&args.id, &order).await,
         Kind::Hold => connected.client.hold(&args.id, &order).await,
-        Kind::Release => connected.client.release(&args.id, &order).await,
+        Kind::Release => connected.client.release(&args.id, &Release { order, signed: None }).await,
     };
     tell(&answer.map_err(failure)?, args.json)
 }

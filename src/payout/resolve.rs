@@ -80,6 +80,6 @@ pub async fn run(args: Args, settings: &Settings) -> Outcome {
         }
     };
     let connected = Connected::for_a_person(settings).await?;
-    let resolve = Resolve { order: args.order.order(), action };
+    let resolve = Resolve { order: args.order.order(), action, signed: None };
     tell(&connected.client.resolve(&args.id, &resolve).await.map_err(failure)?, args.json)
 }

@@ -37,7 +37,7 @@ pub struct Args {
 /// Exit codes as the help says.
 pub async fn run(args: Args, settings: &Settings) -> Outcome {
     let connected = Connected::for_a_person(settings).await?;
-    let retried = connected.client.retry(&args.id, &args.order.order()).await;
+    let retried = connected.client.retry(&args.id, &args.order.order(), None).await;
     let (word, started) = match retried.map_err(failure)? {
         Retried::Started(started) => ("started", started),
         Retried::UnderWay(started) => ("under way already", started),
