@@ -3,6 +3,7 @@
 //! Every test has a system of its own, on free ports, in a folder of its own. Nothing waits for real time to pass:
 //! where a payout waits for hours, its time is moved.
 
+mod attackers;
 mod bad_input;
 mod commands;
 mod crashes;
@@ -11,6 +12,7 @@ mod documents;
 mod endings;
 mod every_activity;
 mod guards;
+mod limits;
 mod main_path;
 mod operators;
 mod orders_of_events;

@@ -228,6 +228,19 @@ impl World {
         Ok(())
     }
 
+    /// Puts this much USDC into the wallet that pays.
+    ///
+    /// # Errors
+    /// When the sandbox cannot be reached.
+    pub async fn balance(&self, units: &str) -> Result<()> {
+        let organisation = self.system.organisation();
+        let contract = organisation.token("Polygon")?.contract;
+        let balance = json!({"walletId": organisation.wallet("Polygon")?.id, "kind": "Erc20", "contract": contract,
+                             "balance": units});
+        organisation.control(Method::PUT, "/balances", Some(&balance)).await?;
+        Ok(())
+    }
+
     /// Makes something go wrong at the other side.
     ///
     /// # Errors

@@ -10,4 +10,4 @@ pub use harness::{
     Process, World, anyone, give_up, go_on, instructions_after, order, payer, policy, quick, quick_then_true, unsigned,
     until,
 };
-pub use people::People;
+pub use people::{People, STANDARD};

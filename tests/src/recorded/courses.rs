@@ -19,7 +19,9 @@ use temporalio_common::{
     protos::temporal::api::{common::v1::Payload, enums::v1::EventType},
 };
 
-use crate::{World, anyone, give_up, instructions_after, order, payer, policy, quick, unsigned, until};
+use crate::{
+    People, STANDARD, World, anyone, give_up, go_on, instructions_after, order, payer, policy, quick, unsigned, until,
+};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -335,4 +337,76 @@ fn payload(json: &Value) -> Payload {
         data: json.to_string().into_bytes(),
         ..Payload::default()
     }
+}
+
+/// A policy that asks and blocks at amounts that tests reach.
+pub(super) fn standard() -> Options {
+    let people = People::new(&["ana", "ben"]).expect("short names");
+    Options { policy: people.policy(STANDARD), ..quickly() }
+}
+
+pub(super) fn standard_with_late_instructions() -> Options {
+    Options { organisation: instructions_after(86_000_000), ..standard() }
+}
+
+/// Asked for an approval before anything is created; then somebody says yes or no, or nobody does.
+pub(super) async fn asked_first(world: &World, id: &str, answer: Option<bool>, ending: Ending) -> Result<()> {
+    world.start(id, "1600000000").await?;
+    world.awaiting_approval(id).await?;
+    match answer {
+        Some(yes) => taken(&world.decide(&People::new(&["ana", "ben"])?, "ana", id, "treasury", yes).await?)?,
+        None => world.advance(id, 5 * HOUR).await?,
+    }
+    ended(world, id, ending).await
+}
+
+pub(super) async fn called_off_while_asked(world: &World, id: &str) -> Result<()> {
+    world.start(id, "1600000000").await?;
+    world.awaiting_approval(id).await?;
+    taken(&world.system.client().cancel(id, &order("recorded")).await?)?;
+    ended(world, id, Ending::Canceled).await
+}
+
+/// Allowed at the start; then a limit is lowered, and it becomes ready.
+pub(super) async fn stricter_at_confirm(
+    world: &World,
+    id: &str,
+    (from, to): (&str, &str),
+    answer: Option<bool>,
+    ending: Ending,
+) -> Result<()> {
+    let people = People::new(&["ana", "ben"])?;
+    world.start(id, USUAL).await?;
+    world.total_is(id, "createsAccepted", 1).await?;
+    world.system.publish(&people.policy(STANDARD).replace(from, to), "recorded").await?;
+    world.instruct(id).await?;
+    if let Some(yes) = answer {
+        world.awaiting_approval(id).await?;
+        taken(&world.decide(&people, "ana", id, "treasury", yes).await?)?;
+    }
+    ended(world, id, ending).await
+}
+
+pub(super) async fn released_signed(world: &World, id: &str) -> Result<()> {
+    let people = People::new(&["ana", "ben"])?;
+    waiting(world, id).await?;
+    let client = world.system.client();
+    taken(&client.hold(id, &order("recorded")).await?)?;
+    world.instruct(id).await?;
+    world.status_when(id, "the hold", |status| status.stage == Stage::OnHold).await?;
+    taken(&client.release(id, &world.release(&people, "ana", id).await?).await?)?;
+    ended(world, id, Ending::Completed).await
+}
+
+/// The wallet is emptied, and refilled once that was noticed.
+pub(super) async fn refilled(world: &World, id: &str) -> Result<()> {
+    world.start(id, USUAL).await?;
+    world.total_is(id, "createsAccepted", 1).await?;
+    world.balance("1").await?;
+    world.instruct(id).await?;
+    let status = world.in_doubt(id).await?;
+    ensure!(status.says.contains("refill"), "{}", status.says);
+    world.balance("1000000000000").await?;
+    taken(&world.system.client().resolve(id, &go_on()).await?)?;
+    ended(world, id, Ending::Completed).await
 }
