@@ -1,6 +1,7 @@
 //! `remit doctor`: is everything there that a worker and a relay need, and what to do where it is not.
 
 mod dfns;
+mod policy;
 mod temporal;
 
 use std::{future::Future, time::Duration};
@@ -21,8 +22,9 @@ use crate::{
   remit doctor
   remit doctor --json | jq '.[] | select(.verdict != \"ok\")'
 
-Changes nothing at Dfns: it reads, asks for a quote from a wallet that does not exist, and signs one call about a
-payout that does not exist, which Dfns refuses as unknown once it has accepted the signature.
+Changes nothing at Dfns: it reads, asks for a quote from a wallet that does not exist, and signs calls about a payout, an
+approval, a policy and a wallet that do not exist, which Dfns refuses as unknown or as not allowed. What each role may
+do there, and what it should not: docs/permissions.md.
 The database is opened as a worker opens it, which brings its tables up to date.
 Exit codes: 0 nothing failed · 1 something did.")]
 pub struct Args {
@@ -84,12 +86,13 @@ pub async fn run(args: Args, settings: &Settings) -> Outcome {
         ));
     }
     let mut findings = vec![settings_file(settings)];
-    let (temporal, records, dfns) = tokio::join!(
+    let (temporal, records, policy, dfns) = tokio::join!(
         within("Temporal", temporal::check(settings)),
         within("records", records(settings)),
+        within("policy", policy::check(settings)),
         within("Dfns", dfns::check(settings)),
     );
-    findings.extend([temporal, records, dfns].concat());
+    findings.extend([temporal, records, policy, dfns].concat());
     findings.extend(webhook_secret(settings));
     findings.extend(secret_files(settings));
     if args.json {
@@ -178,7 +181,8 @@ fn webhook_secret(settings: &Settings) -> Vec<Finding> {
 }
 
 fn secret_files(settings: &Settings) -> Vec<Finding> {
-    let files = [&settings.dfns.token_file, &settings.dfns.private_key_file, &settings.dfns.webhook_secret_file];
+    let dfns = &settings.dfns;
+    let files = [&dfns.token_file, &dfns.private_key_file, &dfns.webhook_secret_file];
     let open = files.into_iter().flatten().filter(|file| others_can_read(file));
     let open = open.map(|file| {
         let found = format!("{} can be read by other users of this machine", file.display());

@@ -9,6 +9,7 @@ pub mod exit;
 pub mod logging;
 pub mod out;
 pub mod payout;
+pub mod policy;
 pub mod relay;
 pub mod replay;
 pub mod sandbox;

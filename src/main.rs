@@ -7,7 +7,7 @@ use remit::{
     codec, demo, deployment, dev, doctor,
     exit::{Exit, Failure, Outcome},
     logging::{self, Voice},
-    out, payout, relay, replay, sandbox, screening,
+    out, payout, policy, relay, replay, sandbox, screening,
     settings::{Flags, Settings},
     webhook, worker,
 };
@@ -47,6 +47,9 @@ enum Command {
     /// Start payouts and see how they go
     #[command(subcommand)]
     Payout(payout::Command),
+    /// The rules about what may be paid
+    #[command(subcommand)]
+    Policy(policy::Command),
     /// The webhook at Dfns and its secret; what arrived and what did not
     #[command(subcommand)]
     Webhook(webhook::Command),
@@ -78,6 +81,7 @@ impl Command {
             Self::Dev(_)
             | Self::Demo(_)
             | Self::Payout(_)
+            | Self::Policy(_)
             | Self::Webhook(_)
             | Self::Screening(_)
             | Self::Codec(_)
@@ -116,6 +120,7 @@ async fn run(command: Command, settings: &Settings) -> Outcome {
         Command::Dev(args) => dev::run(args, settings).await,
         Command::Demo(args) => demo::run(args).await,
         Command::Payout(command) => payout::run(command, settings).await,
+        Command::Policy(command) => policy::run(command, settings).await,
         Command::Webhook(command) => webhook::run(command, settings).await,
         Command::Screening(command) => screening::run(command, settings).await,
         Command::Codec(command) => codec::run(command, settings).await,

@@ -1,5 +1,6 @@
 //! `remit payout`: start payouts, see how they go, and order what operators order.
 
+mod check;
 mod list;
 mod order;
 mod resolve;
@@ -18,6 +19,8 @@ use crate::{exit::Outcome, settings::Settings};
 pub enum Command {
     /// Start a payout; safe to repeat: the same id with the same content is the same payout
     Start(start::Args),
+    /// How a payout would go as things are: policy, quote, wallet, token; nothing is changed
+    Check(check::Args),
     /// Where a payout is, what it waits for, and what happened
     Show(show::Args),
     /// Payouts, newest first
@@ -43,6 +46,7 @@ pub enum Command {
 pub async fn run(command: Command, settings: &Settings) -> Outcome {
     match command {
         Command::Start(args) => start::run(args, settings).await,
+        Command::Check(args) => check::run(args, settings).await,
         Command::Show(args) => show::run(args, settings).await,
         Command::List(args) => list::run(args, settings).await,
         Command::Watch(args) => watch::run(args, settings).await,

@@ -58,7 +58,7 @@ pub async fn run(args: Args, settings: &Settings) -> Outcome {
     let stop = stop_on_signal()?;
     let secrets = settings.dfns.webhook_secrets_for_a_relay().map_err(Failure::usage)?;
     let records_url = settings.records_url().map_err(Failure::usage)?;
-    let dfns = gap_reader(settings)?;
+    let dfns = gap_reader(settings, &stop)?;
     let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let address = args.listen.or(settings.relay.listen).unwrap_or(local(8080));
     let admin = args.admin.or(settings.relay.admin).unwrap_or(local(9465));
@@ -86,9 +86,13 @@ pub async fn run(args: Args, settings: &Settings) -> Outcome {
 
 /// Whoever reads what Dfns could not deliver; nobody when no setting says how to reach Dfns. Half of the settings are
 /// a mistake.
-fn gap_reader(settings: &Settings) -> Result<Option<Dfns>, Failure> {
+fn gap_reader(settings: &Settings, stop: &CancellationToken) -> Result<Option<Dfns>, Failure> {
     match settings.dfns.access() {
-        Ok(access) => Ok(Some(Dfns::new(access.settings).map_err(Failure::usage)?)),
+        Ok(access) => {
+            let dfns = Dfns::new(access.settings).map_err(Failure::usage)?;
+            tokio::spawn(access.renewal.watch(dfns.clone(), stop.clone()));
+            Ok(Some(dfns))
+        }
         Err(SettingsError::Missing(missing)) if missing.len() == WHOLE_ACCESS => {
             tracing::warn!(
                 "No settings for Dfns: what it cannot deliver is not looked for, and found by polling alone. {}",

@@ -4,9 +4,13 @@
 //! them. Temporal's own settings come through its standard `TEMPORAL_…` environment and `temporal.toml`.
 
 mod dfns;
+mod renewal;
+mod secrets;
 mod values;
 
 pub use dfns::{DfnsAccess, DfnsSettings};
+pub use renewal::{Renewal, Sources};
+pub use secrets::CommandLine;
 pub(crate) use values::others_can_read;
 pub use values::{BuildId, Corridors, DeploymentName, Period, PlainHttpSetting, PlainPayloads, PublisherKeys, Secret};
 
@@ -352,7 +356,7 @@ impl Settings {
 
     /// Whether a worker could reach Dfns with them.
     pub fn is_complete_for_a_worker(&self) -> bool {
-        self.dfns.access().is_ok()
+        self.dfns.sources().is_ok()
     }
 
     /// Who may publish a policy, and how many of them it takes.

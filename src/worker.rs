@@ -157,6 +157,7 @@ pub(crate) async fn serve(plan: Plan, stop: CancellationToken) -> Result<()> {
         screener: Arc::new(screener),
     };
     let activities = Activities::new(settings, records.clone(), &registry)?;
+    tokio::spawn(access.renewal.watch(activities.dfns().clone(), stop.clone()));
     let config = remit_worker::Config {
         connection: temporal.connection,
         namespace: temporal.namespace,

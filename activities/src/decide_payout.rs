@@ -1,16 +1,16 @@
 //! Decides by the policy in force whether a payout may go on, and reserves what it is worth.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use remit_dfns::{Error, Stage, WalletAssets};
 use remit_domain::{
     Decided, Destination, Offer, PayoutKey, PayoutRequest,
     policy::{
-        ApprovalOf, Approved, Decision, Facts, Initiator, Screened, Spoke, Statement, Tally, Traits, Verdict, When,
-        decide, may_approve, tally,
+        ApprovalOf, Approved, Decision, Facts, Initiator, Question, Screened, Spoke, Statement, Tally, Traits, Verdict,
+        When, decide, may_approve, tally,
     },
 };
-use remit_records::{DecideAnswer, Deciding as OnRecord, PayoutRow, Ruling as Ruled};
+use remit_records::{Counted, DecideAnswer, Deciding as OnRecord, PayoutRow, Ruling as Ruled};
 use remit_screening::{Hit, ListVersion, Subject};
 use remit_workflows::contract::{Approvals, DecidePayout, Deciding, MissingApproval, Ruling};
 
@@ -24,6 +24,8 @@ use crate::{
 /// beneficiary gets.
 pub(crate) enum At<'a> {
     Start,
+    /// Before the start, for somebody who wants to know: what the quote says is looked at already.
+    Forecast { offer: Option<Offer> },
     Confirm { address: &'a str, offer: Option<Offer> },
 }
 
@@ -66,38 +68,11 @@ pub(crate) async fn rule(
     assets: &WalletAssets,
     at: At<'_>,
 ) -> Result<(Decision, Ruling), NoAnswer> {
-    let in_force = all.policies.in_force(&all.records).await?;
-    let traits = Traits::of(request, &assets.network);
-    let initiator = initiator(&all.policies.settings.namespace, &in_force, request);
-    let (address, offer, when) = match at {
-        At::Start => (None, None, When::Start),
-        At::Confirm { address, offer } => (Some(address), offer, When::BeforeConfirm),
-    };
-    let screened = screen(all, request, address).await?;
-    let questions = in_force.policy.questions(&traits);
-    let deciding = OnRecord {
-        key: key.as_str(),
-        digest,
-        traits: &traits,
-        asset: &request.asset.label(),
-        amount: &request.amount.to_string(),
-        questions: &questions,
-    };
+    let looked = look(all, request, assets, at).await?;
     let decided = all
         .records
-        .decide_payout(&deciding, |counted| {
-            let facts = Facts {
-                now: counted.now,
-                when,
-                traits: traits.clone(),
-                price: translate::price(assets, &request.asset, counted.now),
-                initiator: initiator.clone(),
-                screened: screened.clone(),
-                offer: offer.clone(),
-                sums: counted.sums.clone(),
-                past: counted.past.clone(),
-            };
-            let decision = decide(&in_force.policy, &in_force.id, request, &facts);
+        .decide_payout(&looked.deciding(key, digest), |counted| {
+            let (decision, facts) = looked.decide(counted);
             Ruled { decision, facts: serde_json::to_value(&facts).unwrap_or_default() }
         })
         .await?;
@@ -109,7 +84,7 @@ pub(crate) async fn rule(
     };
     let decision = decided.decision;
     all.metrics.decision(decision.verdict.as_str());
-    let initiator = initiator_name(&initiator);
+    let initiator = initiator_name(&looked.initiator);
     tracing::info!(
         payout.key = key.as_str(),
         policy.revision = decision.revision,
@@ -119,13 +94,99 @@ pub(crate) async fn rule(
         decision.revision,
         decision.verdict.as_str()
     );
+    let ruling = ruling(all, &looked, key, digest, &decision, decided.age).await?;
+    Ok((decision, ruling))
+}
+
+/// Everything that a decision looks at but what is counted.
+pub(crate) struct Looked<'a> {
+    in_force: Arc<InForce>,
+    request: &'a PayoutRequest,
+    assets: &'a WalletAssets,
+    traits: Traits,
+    asset: String,
+    amount: String,
+    questions: Vec<Question>,
+    initiator: Initiator,
+    screened: Screened,
+    offer: Option<Offer>,
+    when: When,
+}
+
+pub(crate) async fn look<'a>(
+    all: &Activities,
+    request: &'a PayoutRequest,
+    assets: &'a WalletAssets,
+    at: At<'_>,
+) -> Result<Looked<'a>, NoAnswer> {
+    let in_force = all.policies.in_force(&all.records).await?;
+    let traits = Traits::of(request, &assets.network);
+    let (address, offer, when) = match at {
+        At::Start => (None, None, When::Start),
+        At::Forecast { offer } => (None, offer, When::Start),
+        At::Confirm { address, offer } => (Some(address), offer, When::BeforeConfirm),
+    };
+    Ok(Looked {
+        initiator: initiator(&all.policies.settings.namespace, &in_force, request),
+        screened: screen(all, request, address).await?,
+        questions: in_force.policy.questions(&traits),
+        asset: request.asset.label(),
+        amount: request.amount.to_string(),
+        in_force,
+        request,
+        assets,
+        traits,
+        offer,
+        when,
+    })
+}
+
+impl Looked<'_> {
+    /// What has to be counted for it.
+    pub(crate) fn deciding<'a>(&'a self, key: &'a PayoutKey, digest: &'a str) -> OnRecord<'a> {
+        OnRecord {
+            key: key.as_str(),
+            digest,
+            traits: &self.traits,
+            asset: &self.asset,
+            amount: &self.amount,
+            questions: &self.questions,
+        }
+    }
+
+    /// What the policy says.
+    pub(crate) fn decide(&self, counted: &Counted) -> (Decision, Facts) {
+        let facts = Facts {
+            now: counted.now,
+            when: self.when,
+            traits: self.traits.clone(),
+            price: translate::price(self.assets, &self.request.asset, counted.now),
+            initiator: self.initiator.clone(),
+            screened: self.screened.clone(),
+            offer: self.offer.clone(),
+            sums: counted.sums.clone(),
+            past: counted.past.clone(),
+        };
+        (decide(&self.in_force.policy, &self.in_force.id, self.request, &facts), facts)
+    }
+}
+
+/// A decision that has stood for `age`, as far as a run needs it, with the approvals that are on record.
+pub(crate) async fn ruling(
+    all: &Activities,
+    looked: &Looked<'_>,
+    key: &PayoutKey,
+    digest: &str,
+    decision: &Decision,
+    age: Duration,
+) -> Result<Ruling, NoAnswer> {
     let approvals = match decision.verdict {
-        Verdict::NeedsApproval => how_far(all, &in_force, key, digest, request, &decision).await?,
+        Verdict::NeedsApproval => how_far(all, &looked.in_force, key, digest, looked.request, decision).await?,
         Verdict::Allowed | Verdict::Blocked => Approvals::Met,
     };
     let timeout = decision.wanted.iter().map(|wanted| wanted.timeout_seconds).min().unwrap_or_default();
-    let since = u32::try_from(decided.age.as_secs()).unwrap_or(u32::MAX);
-    let ruling = Ruling {
+    let since = u32::try_from(age.as_secs()).unwrap_or(u32::MAX);
+    Ok(Ruling {
         verdict: decision.verdict,
         revision: decision.revision,
         revision_hash: decision.revision_hash.clone(),
@@ -134,8 +195,7 @@ pub(crate) async fn rule(
         wanted: decision.wanted.clone(),
         approvals,
         wait_seconds: timeout.saturating_sub(since),
-    };
-    Ok((decision, ruling))
+    })
 }
 
 fn not_allowed<T>(key: &PayoutKey, why: &str) -> Result<T, NoAnswer> {

@@ -67,6 +67,23 @@ pub enum NoAnswer {
     },
 }
 
+impl NoAnswer {
+    /// What stood in the way, for people.
+    pub fn why(self) -> String {
+        match self {
+            Self::TryAgain { why, .. }
+            | Self::OutcomeUnknown { why }
+            | Self::Unauthorized { why }
+            | Self::Misunderstood { why }
+            | Self::NotYet { why, .. }
+            | Self::Records { why }
+            | Self::NotAllowed { why }
+            | Self::Policy { why }
+            | Self::Screening { why } => why,
+        }
+    }
+}
+
 impl From<remit_dfns::Error> for NoAnswer {
     fn from(error: remit_dfns::Error) -> Self {
         let why = chain(&error);

@@ -9,6 +9,7 @@
 
 mod cancel_payout;
 mod check_order;
+mod check_payout;
 mod checks;
 mod claim_payout;
 mod close_gate;
@@ -25,6 +26,7 @@ mod record_approval;
 mod record_outcome;
 mod settings;
 mod translate;
+pub mod translate_policy;
 
 use std::sync::Arc;
 
@@ -34,9 +36,9 @@ use remit_domain::{Outcome, PayoutView};
 use remit_records::Records;
 use remit_screening::Screener;
 use remit_workflows::contract::{
-    ApprovalAnswer, AttemptOpening, CancelPayout, Cancellation, CheckOrder, ClaimPayout, Claimed, CloseGate,
-    ConfirmPayout, Confirmation, CreatePayout, Creation, DecidePayout, Deciding, GateClosing, OpenAttempt, OrderCheck,
-    QuotePayout, Quoted, ReadPayout, RecordApproval, RecordOutcome, definitions,
+    ApprovalAnswer, AttemptOpening, CancelPayout, Cancellation, CheckOrder, CheckPayout, Checking, ClaimPayout,
+    Claimed, CloseGate, ConfirmPayout, Confirmation, CreatePayout, Creation, DecidePayout, Deciding, GateClosing,
+    OpenAttempt, OrderCheck, QuotePayout, Quoted, ReadPayout, RecordApproval, RecordOutcome, definitions,
 };
 use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
@@ -76,6 +78,11 @@ impl Activities {
             screener,
             metrics: Metrics::new(registry)?,
         })
+    }
+
+    /// The client these activities call the provider with.
+    pub fn dfns(&self) -> &Dfns {
+        &self.dfns
     }
 
     /// The records these activities write to.
@@ -192,5 +199,14 @@ impl Activities {
         input: RecordOutcome,
     ) -> Result<Outcome, ActivityError> {
         Ok(record_outcome::record_outcome(&self, input).await?)
+    }
+
+    #[activity(definition = definitions::CheckPayout)]
+    pub async fn check_payout(
+        self: Arc<Self>,
+        _: ActivityContext,
+        input: CheckPayout,
+    ) -> Result<Checking, ActivityError> {
+        Ok(check_payout::check_payout(&self, input).await?)
     }
 }

@@ -3,6 +3,7 @@
 //! Start with [`connect`], then [`PayoutClient::new`]. Starting is safe to repeat: the same id with the same body is
 //! the same payout, with another body a conflict, and either is said before anything is paid.
 
+mod check;
 mod claim;
 mod connect;
 mod errors;
@@ -15,6 +16,7 @@ mod signing;
 mod start;
 mod ui;
 
+pub use check::CheckError;
 pub use connect::{ConnectError, Patience, Target, TemporalOptions, connect};
 pub use errors::{ReadError, StartError, Unavailable};
 pub use list::{Filter, Listed, RunStatus, Runs};
@@ -22,7 +24,7 @@ pub use nudge::Nudged;
 pub use orders::{OrderError, Retried, RetryError};
 pub use read::{Described, PendingCall};
 pub use remit_workflows::{
-    contract::{Approvals, MissingApproval, Ruling, Signed},
+    contract::{Approvals, Check, Found, MissingApproval, PayoutCheck, Ruling, Signed, Standing},
     orders::{Action, Answer, Order, Release, Resolve, Verdict, Whereabouts},
     signals::{About, ProviderEvent},
     status::{Moment, Status},

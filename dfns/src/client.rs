@@ -1,6 +1,7 @@
 //! The connection to Dfns: sends one request, signs it where needed, and says how far it came.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -12,7 +13,7 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Refusal, SettingsError, Stage};
 use crate::rate::{self, RateLimit};
-use crate::settings::{Host, Settings};
+use crate::settings::{Account, Credentials, Host, Settings};
 use crate::signing::{Challenge, Init, Signer, UserAction};
 use crate::wire;
 
@@ -31,17 +32,37 @@ pub struct Dfns {
 struct Inner {
     http: reqwest::Client,
     base_url: String,
+    identity: RwLock<Arc<Identity>>,
+    unauthorized: AtomicU64,
+    rate: Mutex<RateLimit>,
+}
+
+/// Who calls. All requests of one call use the same.
+struct Identity {
+    authorization: HeaderValue,
     signer: Signer,
     credential_id: String,
-    rate: Mutex<RateLimit>,
+    account: Account,
+}
+
+impl Identity {
+    fn new(credentials: &Credentials) -> Result<Self, SettingsError> {
+        Ok(Self {
+            authorization: credentials.authorization()?,
+            signer: Signer::new(credentials)?,
+            credential_id: credentials.credential_id.clone(),
+            account: credentials.account(),
+        })
+    }
 }
 
 impl std::fmt::Debug for Dfns {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let identity = self.identity();
         f.debug_struct("Dfns")
             .field("base_url", &self.inner.base_url)
-            .field("credential_id", &self.inner.credential_id)
-            .field("key", &self.inner.signer.kind())
+            .field("credential_id", &identity.credential_id)
+            .field("key", &identity.signer.kind())
             .finish_non_exhaustive()
     }
 }
@@ -96,14 +117,13 @@ impl Dfns {
     /// [`SettingsError`] naming the field that cannot work.
     pub fn new(settings: Settings) -> Result<Self, SettingsError> {
         let (base_url, host) = settings.base()?;
-        let signer = Signer::new(&settings)?;
+        let identity = Identity::new(&settings.credentials())?;
         for (field, limit) in [("connect_timeout", settings.connect_timeout), ("timeout", settings.timeout)] {
             if limit.is_zero() {
                 return Err(SettingsError::Field { field, problem: "expected more than 0 s, got 0 s".to_owned() });
             }
         }
-        let headers =
-            HeaderMap::from_iter([(AUTHORIZATION, settings.authorization()?), (USER_AGENT, settings.user_agent()?)]);
+        let headers = HeaderMap::from_iter([(USER_AGENT, settings.user_agent()?)]);
         // A provider may be there already, put by another client of this process: just as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut http = reqwest::Client::builder()
@@ -118,8 +138,8 @@ impl Dfns {
         let inner = Inner {
             http: http.build().map_err(SettingsError::Http)?,
             base_url,
-            signer,
-            credential_id: settings.credential_id.clone(),
+            identity: RwLock::new(Arc::new(identity)),
+            unauthorized: AtomicU64::new(0),
             rate: Mutex::default(),
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -130,14 +150,40 @@ impl Dfns {
         *self.inner.rate.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Puts other credentials of the same account in the place of those at hand, for all calls that begin from now on,
+    /// of all clones. Calls under way end with those they began with.
+    ///
+    /// # Errors
+    /// [`SettingsError`] naming the field that cannot work, or that the token says it is another account's: the
+    /// credentials at hand stay.
+    pub fn renew(&self, credentials: &Credentials) -> Result<(), SettingsError> {
+        let new = Identity::new(credentials)?;
+        if !new.account.may_be(&self.identity().account) {
+            let problem = "expected a token of the account that was called as so far, got one of another".to_owned();
+            return Err(SettingsError::Field { field: "token", problem });
+        }
+        *self.inner.identity.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
+        Ok(())
+    }
+
+    /// How often Dfns has refused the credentials (401) so far: when it grows, others may be needed.
+    pub fn unauthorized(&self) -> u64 {
+        self.inner.unauthorized.load(Ordering::Relaxed)
+    }
+
+    fn identity(&self) -> Arc<Identity> {
+        Arc::clone(&self.inner.identity.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// A read: bearer token only.
     pub(crate) async fn get(&self, path: &str, query: Query) -> Result<Reply, Error> {
-        self.send(Request { stage: Stage::Call, method: Method::GET, path, query, body: None, user_action: None }).await
+        let call = Request { stage: Stage::Call, method: Method::GET, path, query, body: None, user_action: None };
+        self.send(&self.identity(), call).await
     }
 
     /// A POST that changes nothing and so needs no user action.
     pub(crate) async fn ask(&self, path: &str, body: Bytes) -> Result<Reply, Error> {
-        self.post(Stage::Call, path, body).await
+        self.post(&self.identity(), Stage::Call, path, body).await
     }
 
     /// A call that changes something: init, sign, complete, call. The same bytes are signed and
@@ -156,10 +202,11 @@ impl Dfns {
     }
 
     async fn write_once(&self, method: Method, path: &str, body: Option<Bytes>) -> Result<Reply, Error> {
-        let user_action = self.user_action(&method, path, body.as_deref().unwrap_or_default()).await?;
+        let identity = self.identity();
+        let user_action = self.user_action(&identity, &method, path, body.as_deref().unwrap_or_default()).await?;
         let call =
             Request { stage: Stage::Call, method, path, query: Query::new(), body, user_action: Some(user_action) };
-        match self.send(call).await {
+        match self.send(&identity, call).await {
             // Each token is sent once, so a used one means that a copy of this call got there first.
             Err(Error::Refused { stage, refusal }) if says_already_used(&refusal) => {
                 let source = format!("an earlier copy of the call may have acted: {refusal}").into();
@@ -170,7 +217,13 @@ impl Dfns {
     }
 
     /// Obtains the token for one call. It is never kept: single use, bound to method, path and body.
-    async fn user_action(&self, method: &Method, path: &str, body: &[u8]) -> Result<HeaderValue, Error> {
+    async fn user_action(
+        &self,
+        identity: &Identity,
+        method: &Method,
+        path: &str,
+        body: &[u8],
+    ) -> Result<HeaderValue, Error> {
         let payload = std::str::from_utf8(body)
             .map_err(|e| Error::Unsigned { reason: format!("request body: expected UTF-8, got {e}") })?;
         let init = Init {
@@ -179,10 +232,10 @@ impl Dfns {
             user_action_http_path: path,
             user_action_server_kind: "Api",
         };
-        let challenge = self.post(Stage::Signing, "/auth/action/init", wire::to_bytes(&init)).await?;
+        let challenge = self.post(identity, Stage::Signing, "/auth/action/init", wire::to_bytes(&init)).await?;
         let challenge: Challenge = challenge.value()?;
-        let completion = self.inner.signer.answer(&challenge).map_err(|reason| Error::Unsigned { reason })?;
-        let completed = self.post(Stage::Signing, "/auth/action", wire::to_bytes(&completion)).await?;
+        let completion = identity.signer.answer(&challenge).map_err(|reason| Error::Unsigned { reason })?;
+        let completed = self.post(identity, Stage::Signing, "/auth/action", wire::to_bytes(&completion)).await?;
         let token: UserAction = completed.value()?;
         let mut header = HeaderValue::from_str(&token.user_action)
             .map_err(|_| completed.misread("its userAction holds characters that no header can carry".to_owned()))?;
@@ -190,14 +243,14 @@ impl Dfns {
         Ok(header)
     }
 
-    async fn post(&self, stage: Stage, path: &str, body: Bytes) -> Result<Reply, Error> {
+    async fn post(&self, identity: &Identity, stage: Stage, path: &str, body: Bytes) -> Result<Reply, Error> {
         let request =
             Request { stage, method: Method::POST, path, query: Query::new(), body: Some(body), user_action: None };
-        self.send(request).await
+        self.send(identity, request).await
     }
 
     /// Sends one request and reads its answer to the end.
-    async fn send(&self, request: Request<'_>) -> Result<Reply, Error> {
+    async fn send(&self, identity: &Identity, request: Request<'_>) -> Result<Reply, Error> {
         let Request { stage, method, path, query, body, user_action } = request;
         let unusable = |e: &dyn std::fmt::Display| Error::Unsigned { reason: format!("request to {path}: {e}") };
         let mut url = Url::parse(&format!("{}{path}", self.inner.base_url)).map_err(|e| unusable(&e))?;
@@ -205,6 +258,7 @@ impl Dfns {
             url.query_pairs_mut().extend_pairs(query);
         }
         let mut call = self.inner.http.request(method.clone(), url);
+        call = call.header(AUTHORIZATION, identity.authorization.clone());
         if let Some(user_action) = user_action {
             call = call.header("x-dfns-useraction", user_action);
         }
@@ -245,6 +299,9 @@ impl Dfns {
 
         let reply = Reply { stage, status: status.as_u16(), date, rate, body: answer };
         if !status.is_success() {
+            if reply.status == 401 {
+                self.inner.unauthorized.fetch_add(1, Ordering::Relaxed);
+            }
             let refusal = Refusal::from_body(reply.status, &reply.body, retry_after, rate);
             return Err(Error::Refused { stage, refusal });
         }

@@ -42,7 +42,7 @@ pub use policies::{
     RuleKind, UserList,
 };
 pub use rate::RateLimit;
-pub use settings::{PlainHttp, Settings};
+pub use settings::{Credentials, PlainHttp, Settings};
 pub use transfers::{
     AssetKind, CreateTransfer, Priority, Transfer, TransferAsset, TransferBody, TransferMetadata, TransferStatus,
 };

@@ -3,9 +3,12 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use reqwest::Url;
 use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
 
 use crate::error::SettingsError;
 
@@ -33,6 +36,17 @@ pub struct Settings {
     pub user_agent: String,
     /// Whether `http://` is accepted. Default [`PlainHttp::LoopbackOnly`].
     pub plain_http: PlainHttp,
+}
+
+/// What proves who calls, and is replaced from time to time: see [`crate::Dfns::renew`]. Printing it shows no secret.
+#[derive(Debug, Clone)]
+pub struct Credentials {
+    /// As [`Settings::token`].
+    pub token: SecretString,
+    /// As [`Settings::credential_id`].
+    pub credential_id: String,
+    /// As [`Settings::private_key_pem`].
+    pub private_key_pem: SecretString,
 }
 
 /// Where unencrypted connections are accepted.
@@ -64,6 +78,15 @@ impl Settings {
         }
     }
 
+    /// What proves who calls.
+    pub fn credentials(&self) -> Credentials {
+        Credentials {
+            token: self.token.clone(),
+            credential_id: self.credential_id.clone(),
+            private_key_pem: self.private_key_pem.clone(),
+        }
+    }
+
     /// The base without a trailing slash, and whether it is this machine.
     pub(crate) fn base(&self) -> Result<(String, Host), SettingsError> {
         let wrong = |problem: String| SettingsError::Field { field: "base_url", problem };
@@ -92,6 +115,19 @@ impl Settings {
         Ok((url.as_str().trim_end_matches('/').to_owned(), host))
     }
 
+    /// The `User-Agent` header.
+    pub(crate) fn user_agent(&self) -> Result<HeaderValue, SettingsError> {
+        match HeaderValue::from_str(&self.user_agent) {
+            Ok(header) if !self.user_agent.trim().is_empty() => Ok(header),
+            _ => Err(SettingsError::Field {
+                field: "user_agent",
+                problem: format!("expected printable text, got {:?}", self.user_agent),
+            }),
+        }
+    }
+}
+
+impl Credentials {
     /// The `Authorization` header.
     pub(crate) fn authorization(&self) -> Result<HeaderValue, SettingsError> {
         let wrong = |problem: &str| SettingsError::Field { field: "token", problem: problem.to_owned() };
@@ -105,15 +141,27 @@ impl Settings {
         Ok(header)
     }
 
-    /// The `User-Agent` header.
-    pub(crate) fn user_agent(&self) -> Result<HeaderValue, SettingsError> {
-        match HeaderValue::from_str(&self.user_agent) {
-            Ok(header) if !self.user_agent.trim().is_empty() => Ok(header),
-            _ => Err(SettingsError::Field {
-                field: "user_agent",
-                problem: format!("expected printable text, got {:?}", self.user_agent),
-            }),
-        }
+    /// Whose token it is, as it says itself where it says so: organisation and user. Nothing is proven by that.
+    pub(crate) fn account(&self) -> Account {
+        let claims = self.token.expose_secret().split('.').nth(1).and_then(|part| URL_SAFE_NO_PAD.decode(part).ok());
+        let claims: Value = claims.and_then(|json| serde_json::from_slice(&json).ok()).unwrap_or_default();
+        let said = |name: &str| claims["https://custom/app_metadata"][name].as_str().map(str::to_owned);
+        Account { organisation: said("orgId"), user: said("userId") }
+    }
+}
+
+/// Whose token it is, as far as it says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Account {
+    organisation: Option<String>,
+    user: Option<String>,
+}
+
+impl Account {
+    /// Whether both may be one: nothing that both say differs.
+    pub(crate) fn may_be(&self, other: &Self) -> bool {
+        let agree = |one: &Option<String>, other: &Option<String>| one.is_none() || other.is_none() || one == other;
+        agree(&self.organisation, &other.organisation) && agree(&self.user, &other.user)
     }
 }
 
@@ -159,11 +207,29 @@ mod tests {
     fn a_token_that_no_header_can_hold_and_an_empty_agent_are_refused() {
         for token in ["", "a\nb"] {
             let settings = Settings::new("https://api.dfns.io", token.into(), "c", "k".into());
-            assert!(settings.authorization().is_err());
+            assert!(settings.credentials().authorization().is_err());
         }
         let mut settings = Settings::new("https://api.dfns.io", "t".into(), "c", "k".into());
         assert!(settings.user_agent().is_ok());
         settings.user_agent = " ".into();
         assert!(settings.user_agent().is_err());
+    }
+
+    #[test]
+    fn a_token_says_whose_it_is_and_one_that_does_not_may_be_anybodys() {
+        let account = |claims: Option<Value>| {
+            let token = claims.map_or("opaque".to_owned(), |claims| {
+                let metadata = serde_json::json!({"https://custom/app_metadata": claims});
+                format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(metadata.to_string()))
+            });
+            Settings::new("https://api.dfns.io", token.into(), "c", "k".into()).credentials().account()
+        };
+        let of =
+            |organisation: &str, user: &str| account(Some(serde_json::json!({"orgId": organisation, "userId": user})));
+        assert!(of("or-1", "us-1").may_be(&of("or-1", "us-1")));
+        assert!(!of("or-1", "us-1").may_be(&of("or-1", "us-2")));
+        assert!(!of("or-1", "us-1").may_be(&of("or-2", "us-1")));
+        assert!(of("or-1", "us-1").may_be(&account(None)));
+        assert!(of("or-1", "us-1").may_be(&account(Some(serde_json::json!({"orgId": "or-1"})))));
     }
 }

@@ -13,7 +13,7 @@ use secrecy::zeroize::Zeroizing;
 use serde::{Deserialize, Serialize};
 
 use crate::error::SettingsError;
-use crate::settings::Settings;
+use crate::settings::Credentials;
 
 /// A private key and the id under which Dfns knows it.
 pub(crate) struct Signer {
@@ -30,14 +30,14 @@ enum Key {
 
 impl Signer {
     /// Reads the key; its kind is told from the PEM.
-    pub(crate) fn new(settings: &Settings) -> Result<Self, SettingsError> {
+    pub(crate) fn new(credentials: &Credentials) -> Result<Self, SettingsError> {
         let wrong = |field, problem: &str| SettingsError::Field { field, problem: problem.to_owned() };
-        if settings.credential_id.is_empty() {
+        if credentials.credential_id.is_empty() {
             return Err(wrong("credential_id", "expected the id Dfns issued for the key, got none"));
         }
-        let pem = settings.private_key_pem.expose_secret().trim();
+        let pem = credentials.private_key_pem.expose_secret().trim();
         let key = read_key(pem).map_err(|problem| wrong("private_key_pem", &problem))?;
-        Ok(Self { credential_id: settings.credential_id.clone(), key, random: SystemRandom::new() })
+        Ok(Self { credential_id: credentials.credential_id.clone(), key, random: SystemRandom::new() })
     }
 
     /// The body that completes the user action, or why we do not sign.

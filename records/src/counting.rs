@@ -5,11 +5,11 @@ use remit_domain::policy::{MicroUsd, Past, Question, Stats, Sum};
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
-use crate::Error;
 use crate::audit::number;
 use crate::decisions::Deciding;
 use crate::page::Value;
 use crate::row::timestamp;
+use crate::{Error, Records};
 
 /// What a decision is told of what was paid before. Nothing of it changes until the decision is on record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +20,27 @@ pub struct Counted {
     pub sums: Vec<Sum>,
     /// What was paid to the same counterparty and by the same program.
     pub past: Past,
+}
+
+impl Records {
+    /// What a decision about this payout would be told now. Changes nothing and holds nobody up, so that the decision
+    /// that follows may be told other figures. The payout need not be claimed.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn count(&self, deciding: &Deciding<'_>) -> Result<Counted, Error> {
+        self.bounded(format!("count what was paid beside payout {:?}", deciding.key), async {
+            let mut connection = self.pool.acquire().await?;
+            let now: i64 =
+                sqlx::query("SELECT now_us FROM clock").fetch_one(&mut *connection).await?.try_get("now_us")?;
+            Ok(Counted {
+                now: timestamp(now)?,
+                sums: sums(&mut connection, deciding.key, now, deciding.questions).await?,
+                past: past(&mut connection, deciding, now).await?,
+            })
+        })
+        .await
+    }
 }
 
 /// How many questions are asked in one statement.

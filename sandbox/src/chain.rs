@@ -1,6 +1,6 @@
 //! The chains: who holds how much of what, to the last unit, and what moved.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -51,10 +51,19 @@ impl std::fmt::Display for TooLittle {
     }
 }
 
+/// What the issuer of a token has switched on.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Switches {
+    pub(crate) paused: bool,
+    /// Addresses in their one spelling: nothing goes from or to them.
+    pub(crate) blacklisted: BTreeSet<String>,
+}
+
 /// All balances of an organisation's world, and their history.
 #[derive(Debug, Default)]
 pub(crate) struct Chain {
     accounts: BTreeMap<Holding, BTreeMap<String, Account>>,
+    switches: BTreeMap<Holding, Switches>,
     movements: Vec<Movement>,
 }
 
@@ -92,6 +101,24 @@ impl Chain {
         let payee = self.account(network, asset, to);
         payee.current = payee.current.saturating_add(amount);
         Ok(())
+    }
+
+    pub(crate) fn switches(&self, network: &Network, asset: &Asset) -> Switches {
+        self.switches.get(&holding(network, asset)).cloned().unwrap_or_default()
+    }
+
+    pub(crate) fn switches_mut(&mut self, network: &Network, asset: &Asset) -> &mut Switches {
+        self.switches.entry(holding(network, asset)).or_default()
+    }
+
+    /// Why the token itself lets nothing go from one address to another, if it does not.
+    pub(crate) fn refusal(&self, network: &Network, asset: &Asset, from: &str, to: &str) -> Option<String> {
+        let switches = self.switches(network, asset);
+        if switches.paused {
+            return Some("the token is paused".to_owned());
+        }
+        let listed = [from, to].into_iter().find(|address| switches.blacklisted.contains(&network.canonical(address)));
+        listed.map(|address| format!("{address} is blacklisted"))
     }
 
     /// Takes a network fee from an address.

@@ -350,6 +350,37 @@ struct Function {
     name: String,
 }
 
+impl CallFunction {
+    /// The one argument of those functions that have one.
+    fn address(&self) -> Result<&str, Refusal> {
+        let address = match &self.calldata {
+            Some(Value::Array(values)) => values.first(),
+            Some(Value::Object(values)) => values.values().next(),
+            Some(_) | None => None,
+        };
+        let address = address
+            .and_then(Value::as_str)
+            .ok_or_else(|| Refusal::bad("calldata: expected an array or object with one address"))?;
+        wire::evm_address("calldata", address)?;
+        Ok(address)
+    }
+}
+
+/// The token at this address, if a wallet on the network knows it.
+///
+/// # Errors
+/// 400 when it is no address, or no wallet knows it.
+pub(crate) fn token<'a>(state: &'a State, network: &Network, contract: &str) -> Result<&'a Asset, Refusal> {
+    wire::evm_address("contract", contract)?;
+    state
+        .wallets
+        .iter()
+        .filter(|wallet| wallet.network.name == network.name)
+        .flat_map(|wallet| &wallet.assets)
+        .find(|asset| asset.contract.as_deref().is_some_and(|it| it.eq_ignore_ascii_case(contract)))
+        .ok_or_else(|| Refusal::field("contract", contract, "a token contract that a wallet knows"))
+}
+
 /// `POST /networks/{network}/call-function`: the answer is the function's value as JSON, whole
 /// numbers as text. Dfns does not document the form.
 pub(crate) fn call_function(state: &mut State, visit: &Visit) -> Outcome {
@@ -358,30 +389,16 @@ pub(crate) fn call_function(state: &mut State, visit: &Visit) -> Outcome {
         return Err(Refusal::bad("network: call-function works on EVM networks only"));
     }
     let asked: CallFunction = wire::read(&visit.body)?;
-    wire::evm_address("contract", &asked.contract)?;
-    let asset = state
-        .wallets
-        .iter()
-        .filter(|wallet| wallet.network.name == network.name)
-        .flat_map(|wallet| &wallet.assets)
-        .find(|asset| asset.contract.as_deref().is_some_and(|it| it.eq_ignore_ascii_case(&asked.contract)))
-        .ok_or_else(|| Refusal::field("contract", &asked.contract, "a token contract that a wallet knows"))?;
+    let asset = token(state, &network, &asked.contract)?;
     Answer::ok(&match asked.abi.name.as_str() {
         "decimals" => Value::from(asset.decimals.to_string()),
         "symbol" => Value::from(asset.symbol.clone()),
-        "paused" | "isBlacklisted" => Value::from(false),
-        "balanceOf" => {
-            let address = match &asked.calldata {
-                Some(Value::Array(values)) => values.first(),
-                Some(Value::Object(values)) => values.values().next(),
-                Some(_) | None => None,
-            };
-            let address = address
-                .and_then(Value::as_str)
-                .ok_or_else(|| Refusal::bad("calldata: expected an array or object with one address"))?;
-            wire::evm_address("calldata", address)?;
-            Value::from(state.chain.balance(&network, asset, address).to_string())
+        "paused" => Value::from(state.chain.switches(&network, asset).paused),
+        "isBlacklisted" => {
+            let address = network.canonical(asked.address()?);
+            Value::from(state.chain.switches(&network, asset).blacklisted.contains(&address))
         }
+        "balanceOf" => Value::from(state.chain.balance(&network, asset, asked.address()?).to_string()),
         other => {
             let expected = "balanceOf, paused, isBlacklisted, decimals or symbol, the functions simulated";
             return Err(Refusal::field("abi.name", other, expected));

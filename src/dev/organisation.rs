@@ -14,7 +14,7 @@ use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::settings::{DfnsAccess, Secret};
+use crate::settings::{DfnsAccess, Renewal, Secret};
 
 /// The service account that pays, by its name in every organisation.
 pub const PAYER: &str = "payer";
@@ -129,7 +129,7 @@ impl Organisation {
             user.private_key_pem.secret(),
         );
         settings.timeout = REQUEST_TIMEOUT;
-        Ok(DfnsAccess { settings, user_id: user.user_id.clone() })
+        Ok(DfnsAccess { settings, user_id: user.user_id.clone(), renewal: Renewal::default() })
     }
 
     /// A client that acts as this user.

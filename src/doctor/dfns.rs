@@ -3,17 +3,24 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp, fmt::rfc2822::DateTimeParser};
+use remit_activities::translate_policy::{LONGEST_MINUTES, Weakness, weaknesses};
 use remit_dfns::{
-    Dfns, Error, EventKind, ListPayouts, PageQuery, PayoutAction, PayoutAsset, Provider, QuoteRequest, Stage,
-    SubscriptionStatus,
+    DecisionValue, Dfns, Error, EventKind, ListEvents, ListPayouts, PageQuery, PayoutAction, PayoutAsset, Provider,
+    QuoteRequest, Stage, SubscriptionStatus,
 };
+use serde_json::json;
 
 use super::{Finding, Verdict, chain, unusable};
-use crate::settings::Settings;
+use crate::{policy::dfns::active_policies, settings::Settings};
 
 /// Ids that nobody has.
 const NO_WALLET: &str = "wa-00000-00000-0000000000000000";
 const NO_PAYOUT: &str = "pyt-00000-00000-0000000000000000";
+const NO_TRANSFER: &str = "xfr-00000-00000-0000000000000000";
+const NO_POLICY: &str = "plc-00000-00000-0000000000000000";
+const NO_APPROVAL: &str = "ap-00000-00000-0000000000000000";
+const NO_WEBHOOK: &str = "wh-00000-00000-0000000000000000";
+const NOBODY: &str = "0x0000000000000000000000000000000000000000";
 /// A payout's own deadlines have two minutes of margin, webhooks five minutes of tolerance.
 const CLOCK_WARN: SignedDuration = SignedDuration::from_secs(30);
 const CLOCK_FAIL: SignedDuration = SignedDuration::from_secs(240);
@@ -35,8 +42,15 @@ pub(super) async fn check(settings: &Settings) -> Vec<Finding> {
             return vec![Finding::fail("Dfns", format!("{base} does not answer: {why}"), todo)];
         }
     };
-    findings.extend(permissions(&dfns).await);
+    let permissions = permissions(&dfns).await;
+    let may_sign = permissions.iter().any(|it| it.check == SIGNING && it.verdict == Verdict::Ok);
+    findings.extend(permissions);
+    if may_sign {
+        findings.extend(temptations(&dfns).await);
+    }
+    findings.extend(policies(&dfns, &access.user_id).await);
     findings.push(webhook(&dfns).await);
+    findings.push(events(&dfns).await);
     findings
 }
 
@@ -101,6 +115,7 @@ async fn permissions(dfns: &Dfns) -> Vec<Finding> {
         permission("Payouts:Read", reads),
         permission("Payouts:Create", dfns.quote(&quote).await.map(drop)),
         permission("Wallets:Read", dfns.wallets(&one).await.map(drop)),
+        permission("Wallets:Transfers:Read", dfns.transfer(NO_WALLET, NO_TRANSFER).await.map(drop)),
         signing(dfns.payout_action(NO_PAYOUT, &PayoutAction::Cancel).await),
     ]
 }
@@ -120,7 +135,7 @@ fn permission(name: &'static str, answer: Result<(), Error>) -> Finding {
 
 /// Signs a call about a payout that does not exist: past the signature and the permission, Dfns does not find it.
 fn signing(answer: Result<(), Error>) -> Finding {
-    const CHECK: &str = "signing";
+    const CHECK: &str = SIGNING;
     const KEY: &str = "check DFNS_CREDENTIAL_ID, and that the private key is the one Dfns knows under it";
     match answer {
         Err(Error::Unsigned { reason }) => Finding::fail(CHECK, reason, KEY),
@@ -138,6 +153,79 @@ fn signing(answer: Result<(), Error>) -> Finding {
             }
             finding => finding,
         },
+    }
+}
+
+const SIGNING: &str = "signing";
+
+/// Permissions that the account which pays should not have: with them it could go round what holds it. Each is tried on
+/// a thing that does not exist.
+async fn temptations(dfns: &Dfns) -> Vec<Finding> {
+    let transfer = json!({"kind": "Native", "to": NOBODY, "amount": "1"}).to_string();
+    let vote = dfns.decide_approval(NO_APPROVAL, DecisionValue::Denied, None).await.map(drop);
+    vec![
+        temptation("Policies:Evaluations:Vote", "it could approve what it pays", vote),
+        temptation("Policies:Delete", "it could take down the policies at Dfns", dfns.delete_policy(NO_POLICY).await),
+        temptation(
+            "Wallets:Transfers:Create",
+            "it could send tokens anywhere, and payouts do not need it",
+            dfns.create_transfer(NO_WALLET, transfer.into()).await.map(drop),
+        ),
+    ]
+}
+
+fn temptation(name: &'static str, so: &str, answer: Result<(), Error>) -> Finding {
+    match answer {
+        Err(Error::Refused { refusal, .. }) if matches!(refusal.status, 401 | 403) => {
+            Finding::ok(name, "not allowed, as it should be")
+        }
+        Ok(()) => Finding::warn(name, format!("allowed: {so}"), "take it away from the service account in Dfns"),
+        Err(Error::Refused { refusal, .. }) if matches!(refusal.status, 400 | 404 | 412 | 422) => {
+            Finding::warn(name, format!("allowed: {so}"), "take it away from the service account in Dfns")
+        }
+        Err(error) => Finding::warn(name, chain(&error), "try again later"),
+    }
+}
+
+/// What Dfns's own policies leave open. `us`: the account that pays.
+async fn policies(dfns: &Dfns, us: &str) -> Vec<Finding> {
+    const CHECK: &str = "policies at Dfns";
+    match active_policies(dfns).await {
+        Ok(there) if there.is_empty() => {
+            vec![Finding::warn(
+                CHECK,
+                "none: custody stops nothing by itself",
+                "`remit policy plan --dfns` shows what it could",
+            )]
+        }
+        Ok(there) => match weaknesses(&there, us).as_slice() {
+            [] => vec![Finding::ok(CHECK, format!("{} active", there.len()))],
+            found => found.iter().map(|weakness| weak(CHECK, weakness, us)).collect(),
+        },
+        Err(Error::Refused { refusal, .. }) if refusal.status == 403 => {
+            vec![Finding::warn(CHECK, "cannot be looked at", "give the service account Policies:Read in Dfns")]
+        }
+        Err(error) => vec![Finding::warn(CHECK, chain(&error), "try again later")],
+    }
+}
+
+fn weak(check: &'static str, weakness: &Weakness, us: &str) -> Finding {
+    match weakness {
+        Weakness::PayerApproves { policy } => Finding::fail(
+            check,
+            format!("{policy:?} names {us} as an approver, and that is the account that pays"),
+            "take it out of the policy's approvers",
+        ),
+        Weakness::NoTimeout { policy, minutes } => {
+            let when = minutes.map_or("never gives up".to_owned(), |minutes| format!("gives up after {minutes} min"));
+            Finding::warn(
+                check,
+                format!("{policy:?} asks for an approval and {when}; a payout expires after 240"),
+                format!(
+                    "have it reject by itself after {LONGEST_MINUTES} min or less: later the tokens could go for nothing"
+                ),
+            )
+        }
     }
 }
 
@@ -160,6 +248,18 @@ async fn webhook(dfns: &Dfns) -> Finding {
             "give the service account Webhooks:Read in Dfns, if it should look after its webhook",
         ),
         Err(error) => Finding::warn(CHECK, chain(&error), todo),
+    }
+}
+
+/// What a relay needs to find deliveries that failed.
+async fn events(dfns: &Dfns) -> Finding {
+    const CHECK: &str = "Webhooks:Events:Read";
+    match permission(CHECK, dfns.webhook_events(NO_WEBHOOK, &ListEvents::default()).await.map(drop)) {
+        Finding { verdict: Verdict::Fail, found, .. } => {
+            let todo = "give it to the account that the relay runs as, or `remit webhook gaps` finds nothing";
+            Finding::warn(CHECK, found, todo)
+        }
+        finding => finding,
     }
 }
 
@@ -193,6 +293,21 @@ mod tests {
         let missing = "user action signature is missing or invalid";
         assert!(todo(Err(refused(Stage::Call, 403, missing))).contains("DFNS_CREDENTIAL_ID"));
         assert!(todo(Err(refused(Stage::Call, 403, "not authorized (Payouts:Update)"))).contains("Payouts:Update"));
+    }
+
+    #[test]
+    fn a_permission_that_the_payer_should_not_have_is_a_warning() {
+        let verdict = |status| temptation("Policies:Delete", "x", Err(refused(Stage::Call, status, "no"))).verdict;
+        assert_eq!((verdict(403), verdict(404), verdict(500)), (Verdict::Ok, Verdict::Warn, Verdict::Warn));
+    }
+
+    #[test]
+    fn a_payer_that_approves_fails_and_an_approval_without_end_is_a_warning() {
+        let payer = weak("policies at Dfns", &Weakness::PayerApproves { policy: "large".into() }, "us-1");
+        assert_eq!(payer.verdict, Verdict::Fail);
+        let endless = weak("policies at Dfns", &Weakness::NoTimeout { policy: "large".into(), minutes: None }, "us-1");
+        assert_eq!(endless.verdict, Verdict::Warn);
+        assert!(endless.found.contains("never gives up"), "{}", endless.found);
     }
 
     #[test]

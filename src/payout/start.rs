@@ -7,7 +7,7 @@ use remit_client::{Claimed, How};
 use remit_domain::{FieldError, PayoutRequest, Purpose, Refusal};
 use serde_json::{Map, Value, json};
 
-use super::watch;
+use super::{check, watch};
 use crate::{
     exit::{Exit, Failure, Outcome},
     out,
@@ -62,9 +62,12 @@ pub struct Args {
     /// The payout provider [default: Borderless]
     #[arg(long)]
     provider: Option<String>,
-    /// Check the request and show what would be started; start nothing
+    /// Have a worker say how it would go, and start nothing; see `remit payout check`
     #[arg(long)]
     dry_run: bool,
+    /// Print the request as the JSON that --file takes, and start nothing; asks nobody
+    #[arg(long, conflicts_with = "dry_run")]
+    print: bool,
     /// Follow the payout until it ends; the exit code says how: 0 paid, 3 not
     #[arg(long)]
     wait: bool,
@@ -90,10 +93,12 @@ fn long_help() -> String {
     --token 0x3c499c542cef5e3811e1192ce70d8cc03d5c3359 --amount 1000000000 \\
     --account acc-1 --instructions pi-1 --currency BRL --country BR --purpose \"salary payment\"
   remit payout start --file payout.json --wait
-  remit payout start --dry-run …                what would be started, as the JSON that --file takes
+  remit payout start --dry-run …                how it would go: policy, quote, wallet, token
+  remit payout start --print …                  what would be started, as the JSON that --file takes
 
 Exit codes: 0 started (or started before: safe to repeat) · 2 the request is not accepted, each field on its line ·
-5 the id belongs to another request, nothing was started · 1 anything else. With --wait: 0 paid · 3 ended otherwise.",
+5 the id belongs to another request, nothing was started · 1 anything else. With --wait: 0 paid · 3 ended otherwise.
+With --dry-run: as `remit payout check`.",
         lines.join(",\n")
     )
 }
@@ -175,6 +180,10 @@ pub async fn run(args: Args, settings: &Settings) -> Outcome {
         Failure::new(Exit::Usage, format!("the request is not accepted:\n  {}", lines.join("\n  ")))
     })?;
     if args.dry_run {
+        let connected = Connected::for_a_person(settings).await?;
+        return check::tell(&connected.client.check(&request).await.map_err(check::failure)?, args.json);
+    }
+    if args.print {
         out::note(format_args!(
             "payout {}, workflow {}: {}",
             request.key(),

@@ -2,11 +2,17 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use remit_dfns::PlainHttp;
+use remit_dfns::{Credentials, PlainHttp};
 use remit_relay::Secrets;
 use secrecy::SecretString;
 
-use super::{Env, Missing, PlainHttpSetting, Secret, SettingsError, section, values::value_or_file};
+use super::{
+    CommandLine, Env, Missing, PlainHttpSetting, Secret, SettingsError,
+    renewal::{Renewal, Sources},
+    secrets::Source,
+    section,
+    values::value_or_file,
+};
 
 /// The default region. Source: Dfns docs, "Regions" (2026).
 const BASE_URL: &str = "https://api.dfns.io";
@@ -24,12 +30,21 @@ section! {
         token: Secret = "DFNS_TOKEN",
         /// `DFNS_TOKEN_FILE`: file that holds the token.
         token_file: PathBuf = "DFNS_TOKEN_FILE",
+        /// `DFNS_TOKEN_COMMAND`: command that prints the token, run without a shell. It is run at the start, and again
+        /// when Dfns refuses the token.
+        token_command: CommandLine = "DFNS_TOKEN_COMMAND",
         /// `DFNS_CREDENTIAL_ID`: id that Dfns issued for the signing key.
         credential_id: String = "DFNS_CREDENTIAL_ID",
+        /// `DFNS_CREDENTIAL_ID_FILE`: file that holds that id, for keys that are replaced without a restart.
+        credential_id_file: PathBuf = "DFNS_CREDENTIAL_ID_FILE",
+        /// `DFNS_CREDENTIAL_ID_COMMAND`: command that prints it.
+        credential_id_command: CommandLine = "DFNS_CREDENTIAL_ID_COMMAND",
         /// `DFNS_PRIVATE_KEY`: signing key, PKCS#8 PEM.
         private_key: Secret = "DFNS_PRIVATE_KEY",
         /// `DFNS_PRIVATE_KEY_FILE`: file that holds the signing key.
         private_key_file: PathBuf = "DFNS_PRIVATE_KEY_FILE",
+        /// `DFNS_PRIVATE_KEY_COMMAND`: command that prints the signing key.
+        private_key_command: CommandLine = "DFNS_PRIVATE_KEY_COMMAND",
         /// `DFNS_USER_ID`: id of the service account (`us-…`). A payout that anyone else created is never confirmed.
         user_id: String = "DFNS_USER_ID",
         /// `DFNS_WEBHOOK_SECRET`: secret of the webhook subscription; several, while one is being replaced, with
@@ -48,12 +63,19 @@ pub struct DfnsAccess {
     pub settings: remit_dfns::Settings,
     /// Our user id.
     pub user_id: String,
+    /// How token and key become others while the program runs.
+    pub renewal: Renewal,
 }
+
+const TOKEN_VARIABLES: [&str; 3] = ["DFNS_TOKEN", "DFNS_TOKEN_FILE", "DFNS_TOKEN_COMMAND"];
+const CREDENTIAL_ID_VARIABLES: [&str; 3] =
+    ["DFNS_CREDENTIAL_ID", "DFNS_CREDENTIAL_ID_FILE", "DFNS_CREDENTIAL_ID_COMMAND"];
+const PRIVATE_KEY_VARIABLES: [&str; 3] = ["DFNS_PRIVATE_KEY", "DFNS_PRIVATE_KEY_FILE", "DFNS_PRIVATE_KEY_COMMAND"];
 
 const TOKEN: Missing = Missing {
     variable: "DFNS_TOKEN",
     key: "dfns.token_file",
-    what: "token of the service account, or DFNS_TOKEN_FILE with its file",
+    what: "token of the service account, or DFNS_TOKEN_FILE with its file, or DFNS_TOKEN_COMMAND",
 };
 const CREDENTIAL_ID: Missing = Missing {
     variable: "DFNS_CREDENTIAL_ID",
@@ -82,25 +104,41 @@ impl DfnsSettings {
     /// What a worker needs.
     ///
     /// # Errors
-    /// Everything that is missing, at once; a file that cannot be read.
+    /// Everything that is missing, at once; a file that cannot be read; a command that gives nothing.
     pub fn access(&self) -> Result<DfnsAccess, SettingsError> {
-        let token = value_or_file(&self.token, "DFNS_TOKEN", &self.token_file)?;
-        let key = value_or_file(&self.private_key, "DFNS_PRIVATE_KEY", &self.private_key_file)?;
-        match (token, &self.credential_id, key, &self.user_id) {
-            (Some(token), Some(credential_id), Some(key), Some(user_id)) => {
-                let mut settings =
-                    remit_dfns::Settings::new(self.base_url(), token.secret(), credential_id, key.secret());
-                settings.timeout = REQUEST_TIMEOUT;
-                settings.plain_http = match self.plain_http {
-                    Some(PlainHttpSetting::Anywhere) => PlainHttp::Anywhere,
-                    Some(PlainHttpSetting::Loopback) | None => PlainHttp::LoopbackOnly,
-                };
-                Ok(DfnsAccess { settings, user_id: user_id.clone() })
+        let sources = self.sources()?;
+        let Some(user_id) = &self.user_id else { return Err(SettingsError::Missing(vec![USER_ID])) };
+        let (credentials, stamps) = sources.read()?;
+        let Credentials { token, credential_id, private_key_pem } = credentials;
+        let mut settings = remit_dfns::Settings::new(self.base_url(), token, credential_id, private_key_pem);
+        settings.timeout = REQUEST_TIMEOUT;
+        settings.plain_http = match self.plain_http {
+            Some(PlainHttpSetting::Anywhere) => PlainHttp::Anywhere,
+            Some(PlainHttpSetting::Loopback) | None => PlainHttp::LoopbackOnly,
+        };
+        Ok(DfnsAccess { settings, user_id: user_id.clone(), renewal: Renewal::of(sources, stamps) })
+    }
+
+    /// Where token, key and its id come from. Reads nothing and runs nothing.
+    ///
+    /// # Errors
+    /// Everything that is missing, at once; that one of them is said twice.
+    pub fn sources(&self) -> Result<Sources, SettingsError> {
+        let id = self.credential_id.clone().map(Secret::from);
+        let token =
+            Source::of(TOKEN_VARIABLES, self.token.as_ref(), self.token_file.as_ref(), self.token_command.as_ref())?;
+        let (file, command) = (self.credential_id_file.as_ref(), self.credential_id_command.as_ref());
+        let id = Source::of(CREDENTIAL_ID_VARIABLES, id.as_ref(), file, command)?;
+        let (file, command) = (self.private_key_file.as_ref(), self.private_key_command.as_ref());
+        let key = Source::of(PRIVATE_KEY_VARIABLES, self.private_key.as_ref(), file, command)?;
+        match (token, id, key, &self.user_id) {
+            (Some(token), Some(credential_id), Some(private_key), Some(_)) => {
+                Ok(Sources { token, credential_id, private_key })
             }
-            (token, credential_id, key, user_id) => {
+            (token, id, key, user_id) => {
                 let missing = [
                     (token.is_none(), TOKEN),
-                    (credential_id.is_none(), CREDENTIAL_ID),
+                    (id.is_none(), CREDENTIAL_ID),
                     (key.is_none(), PRIVATE_KEY),
                     (user_id.is_none(), USER_ID),
                 ];
@@ -133,15 +171,19 @@ impl DfnsSettings {
         Ok(self.webhook_secret_file.clone().map_or(Secrets::Given(now), Secrets::File))
     }
 
-    /// The environment over the file. A secret may stand in either of two settings: the environment's choice of one
-    /// takes the file's other one away.
+    /// The environment over the file. A secret may stand in one of several settings: the environment's choice takes
+    /// the file's away.
     pub(super) fn overlay_secrets_too(&mut self, env: Env<'_>) -> Result<(), SettingsError> {
-        let chosen = |variable: &str| env(variable).or_else(|| env(&format!("{variable}_FILE"))).is_some();
+        let chosen =
+            |variable: &str| ["", "_FILE", "_COMMAND"].iter().any(|place| env(&format!("{variable}{place}")).is_some());
         if chosen("DFNS_TOKEN") {
-            (self.token, self.token_file) = (None, None);
+            (self.token, self.token_file, self.token_command) = (None, None, None);
+        }
+        if chosen("DFNS_CREDENTIAL_ID") {
+            (self.credential_id, self.credential_id_file, self.credential_id_command) = (None, None, None);
         }
         if chosen("DFNS_PRIVATE_KEY") {
-            (self.private_key, self.private_key_file) = (None, None);
+            (self.private_key, self.private_key_file, self.private_key_command) = (None, None, None);
         }
         if chosen("DFNS_WEBHOOK_SECRET") {
             (self.webhook_secret, self.webhook_secret_file) = (None, None);

@@ -136,7 +136,7 @@ fn secrets_come_from_files_and_several_webhook_secrets_at_once() {
 
     let both = [("DFNS_TOKEN", "x"), ("DFNS_TOKEN_FILE", token.as_str())];
     let refused = load(&Flags::default(), &both, "").expect("settings").dfns.access().expect_err("both");
-    assert!(refused.to_string().contains("one of the two"), "{refused}");
+    assert!(refused.to_string().contains("one of them"), "{refused}");
     let gone = [("DFNS_TOKEN_FILE", "/nowhere/token")];
     let refused = load(&Flags::default(), &gone, "").expect("settings").dfns.access().expect_err("no file");
     assert!(refused.to_string().contains("/nowhere/token"), "{refused}");

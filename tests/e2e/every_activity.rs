@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Result, bail};
 use futures::FutureExt;
 use remit::dev::{Begin, Options};
-use remit_client::{Retried, Status, Verdict};
+use remit_client::{Retried, Standing, Status, Verdict};
 use remit_domain::{Ending, Stage};
 use remit_worker::Interceptor;
 use remit_workflows::names;
@@ -136,6 +136,7 @@ async fn course(world: &World, saboteur: &Saboteur, activity: &str, failing: Fai
     let workflow_id = format!("payout-{id}");
     let at = match activity {
         names::OPEN_ATTEMPT => format!("retry-{id}"),
+        names::CHECK_PAYOUT => format!("check-{id}"),
         _ => workflow_id.clone(),
     };
     saboteur.aim(&at, activity, failing);
@@ -176,6 +177,14 @@ async fn course(world: &World, saboteur: &Saboteur, activity: &str, failing: Fai
             world.instruct(&format!("{id}-retry-1")).await?;
             assert_eq!(world.outcome(id).await?.ending, Ending::Completed, "{id}");
             world.paid_exactly_once(&format!("{id}-retry-1")).await?;
+        }
+        names::CHECK_PAYOUT => {
+            world.start(id, "1000000000").await?;
+            assert_eq!(world.outcome(id).await?.ending, Ending::Completed, "{id}");
+            let before = world.system.records().payout(id).await?;
+            let check = client.check_started(id).await?;
+            assert!(matches!(check.standing, Standing::Over { .. }), "{id}: {check:?}");
+            assert_eq!(world.system.records().payout(id).await?, before, "{id}: a check has changed something");
         }
         other => bail!("nobody has said how {other} is to be failed"),
     }

@@ -5,6 +5,7 @@
 
 mod attackers;
 mod bad_input;
+mod checks;
 mod commands;
 mod crashes;
 mod deploys;

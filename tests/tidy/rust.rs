@@ -29,10 +29,14 @@ const PROVIDER_WORDS: &[&str] = &[
     "executionStatus",
     "payout.action.required",
     "wallet.transfer.",
+    "Wallets:Sign",
+    "autoRejectTimeout",
+    "approvalGroups",
     "X-DFNS-",
     "x-dfns-",
 ];
-const SPEAKS_PROVIDER: &[&str] = &["dfns/", "sandbox/", "activities/src/translate.rs", "tests/"];
+const SPEAKS_PROVIDER: &[&str] =
+    &["dfns/", "sandbox/", "activities/src/translate.rs", "activities/src/translate_policy.rs", "tests/"];
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {

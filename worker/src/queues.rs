@@ -14,7 +14,10 @@ use crate::{Build, Tuning};
 /// Registers the workflows of this build: those that a worker runs are those that a replay checks.
 macro_rules! register_workflows {
     ($options:expr) => {
-        $options.register_workflow::<remit_workflows::Payout>()?.register_workflow::<remit_workflows::PayoutRetry>()?
+        $options
+            .register_workflow::<remit_workflows::Payout>()?
+            .register_workflow::<remit_workflows::PayoutRetry>()?
+            .register_workflow::<remit_workflows::PayoutCheckRun>()?
     };
 }
 pub(crate) use register_workflows;

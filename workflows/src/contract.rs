@@ -103,6 +103,12 @@ impl PayoutActivities {
     pub fn record_outcome(input: RecordOutcome) -> Result<Outcome, ActivityError> {
         unimplemented!()
     }
+
+    /// Says how a payout would go as things are. Changes nothing, and writes nothing down. Queue `remit-provider`.
+    #[activity(name = names::CHECK_PAYOUT)]
+    pub fn check_payout(input: CheckPayout) -> Result<Checking, ActivityError> {
+        unimplemented!()
+    }
 }
 
 /// Input of `claim_payout`.
@@ -657,4 +663,112 @@ pub enum GateClosing {
 pub struct RecordOutcome {
     /// The outcome.
     pub outcome: Outcome,
+}
+
+/// Input of `check_payout`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CheckPayout {
+    /// The key of its first attempt; the newest one is looked at.
+    pub key: PayoutKey,
+    /// What would be paid. None: what is on record under the key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<PayoutRequest>,
+}
+
+/// Answer of `check_payout`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "checking", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Checking {
+    /// It was looked at.
+    Checked {
+        /// What was found.
+        check: Box<PayoutCheck>,
+    },
+    /// Nothing is on record under this key, and no request was given.
+    NotStarted,
+}
+
+/// How a payout would go as things are: a forecast, which binds nobody.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PayoutCheck {
+    /// The key of the attempt that was looked at.
+    pub key: PayoutKey,
+    /// What was looked at.
+    pub request: PayoutRequest,
+    /// Whether it has been started.
+    pub standing: Standing,
+    /// What the policy would decide, on what is counted now. Nothing is reserved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ruling: Option<Ruling>,
+    /// What the beneficiary would get, the best offer first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub offers: Vec<Offer>,
+    /// Everything that was looked at.
+    pub checks: Vec<Check>,
+}
+
+/// Whether a payout has been started.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Standing {
+    /// Its id is free.
+    New,
+    /// It has been started, and is not over.
+    UnderWay {
+        /// The provider's id of it, where one is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        payout: Option<String>,
+    },
+    /// It is over.
+    Over {
+        /// How.
+        outcome: Box<Outcome>,
+    },
+    /// Its id belongs to another request: started, it would be refused.
+    Conflict,
+}
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Check {
+    /// What: `id`, `policy`, `quote`, `guards`, `wallet`, `balance`, `fee`, `paused`, `sender`, `recipient`.
+    pub what: String,
+    /// Whether it is as it should be.
+    pub found: Found,
+    /// What was found, and what to do about it.
+    pub says: String,
+}
+
+/// Whether a check found what it should.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Found {
+    /// As it should be.
+    Good,
+    /// Not as it should be: the payout would not be paid.
+    Bad,
+    /// There was no answer.
+    NotKnown,
+}
+
+impl Check {
+    /// One check.
+    pub fn new(what: &str, found: Found, says: impl Into<String>) -> Self {
+        Self { what: what.to_owned(), found, says: says.into() }
+    }
+}
+
+impl PayoutCheck {
+    /// The worst of all checks: whether it would be paid, once those have approved who are asked.
+    pub fn found(&self) -> Found {
+        let any = |found| self.checks.iter().any(|check| check.found == found);
+        match (any(Found::Bad), any(Found::NotKnown)) {
+            (true, _) => Found::Bad,
+            (false, true) => Found::NotKnown,
+            (false, false) => Found::Good,
+        }
+    }
 }

@@ -5,6 +5,8 @@
 
 // The macros generate markers without documentation.
 #[expect(missing_docs)]
+pub mod check;
+#[expect(missing_docs)]
 pub mod contract;
 pub mod names;
 pub mod orders;
@@ -23,5 +25,6 @@ mod options;
 mod permission;
 mod refusal;
 
+pub use check::PayoutCheckRun;
 pub use payout::Payout;
 pub use retry::PayoutRetry;

@@ -7,6 +7,9 @@ pub const PAYOUT: &str = "payout";
 /// Workflow type: opens the next attempt at a payout, once it is proven that the last one cannot pay any more.
 pub const PAYOUT_RETRY: &str = "payout_retry";
 
+/// Workflow type: says how a payout would go as things are. Changes nothing.
+pub const PAYOUT_CHECK: &str = "payout_check";
+
 /// Task queue for decisions and records.
 pub const QUEUE: &str = "remit";
 /// Task queue for calls to the provider: its rate is shared by all workers.
@@ -53,6 +56,8 @@ pub const OPEN_ATTEMPT: &str = "open_attempt";
 pub const CLOSE_GATE: &str = "close_gate";
 /// Activity: writes the outcome down, once.
 pub const RECORD_OUTCOME: &str = "record_outcome";
+/// Activity: says how a payout would go as things are. Changes nothing.
+pub const CHECK_PAYOUT: &str = "check_payout";
 
 /// Failure of a workflow: the input was refused. It may be corrected and started again under its id.
 pub const ERROR_REFUSED: &str = "remit.refused";

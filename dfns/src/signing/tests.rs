@@ -6,6 +6,7 @@ use ring::signature::{
 use serde_json::Value;
 
 use super::*;
+use crate::settings::Settings;
 
 fn vectors() -> Value {
     serde_json::from_str(include_str!("../../fixtures/dfns-signing-vectors.json")).expect("the fixture is JSON")
@@ -24,7 +25,7 @@ fn vector(name: &str) -> Value {
 fn signer(vector: &Value) -> Signer {
     let pem = text(vector, "private_key_pkcs8_pem");
     let settings = Settings::new("https://api.dfns.io", "tok".into(), text(vector, "credential_id"), pem.into());
-    Signer::new(&settings).expect("the vector's key is usable")
+    Signer::new(&settings.credentials()).expect("the vector's key is usable")
 }
 
 fn decode(b64url: &str) -> Vec<u8> {
@@ -155,10 +156,11 @@ fn an_unusable_key_is_refused_with_its_field_and_without_its_content() {
         text(&vector("ed25519"), "public_key_spki_pem").to_owned(),
     ] {
         let settings = Settings::new("https://api.dfns.io", "tok".into(), "cred", bad.clone().into());
-        let refused = Signer::new(&settings).err().unwrap_or_else(|| panic!("accepted {bad}")).to_string();
+        let refused =
+            Signer::new(&settings.credentials()).err().unwrap_or_else(|| panic!("accepted {bad}")).to_string();
         assert!(refused.starts_with("private_key_pem: expected "), "{refused}");
         assert!(!refused.contains(&body[..40]), "{refused}");
     }
     let nameless = Settings::new("https://api.dfns.io", "tok".into(), "", good.into());
-    assert!(Signer::new(&nameless).err().expect("refused").to_string().starts_with("credential_id: "));
+    assert!(Signer::new(&nameless.credentials()).err().expect("refused").to_string().starts_with("credential_id: "));
 }

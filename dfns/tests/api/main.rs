@@ -3,6 +3,7 @@
 mod calls;
 mod errors;
 mod harness;
+mod renewal;
 mod signed_calls;
 mod subscriptions;
 mod transport;

@@ -63,6 +63,29 @@ pub async fn a_payout_that_is_not_claimed_so_is_not_decided(store: &Store) {
     records.close().await;
 }
 
+pub async fn a_forecast_counts_as_a_decision_does_and_leaves_nothing_behind(store: &Store) {
+    let records = store.open().await;
+    allow(&records, "inv-1", 5).await;
+    let questions = [all(DAY)];
+    let forecast = records.count(&deciding("inv-2", &questions)).await.unwrap();
+    assert_eq!(forecast.sums, [sum_of(5, 1)]);
+    assert!(records.payout("inv-2").await.unwrap().is_none(), "it need not be claimed");
+    let own = records.count(&deciding("inv-1", &questions)).await.unwrap();
+    assert_eq!(own.sums, [sum_of(0, 0)], "no payout counts against itself");
+
+    let rows = records.audit(0, 100).await.unwrap().len();
+    records.claim(&claim("inv-2", "d1", "inv-2")).await.unwrap();
+    let mut told = None;
+    let answer = records.decide_payout(&deciding("inv-2", &questions), |counted| {
+        told = Some((counted.sums.clone(), counted.past.clone()));
+        ruling(Verdict::Allowed, 7)
+    });
+    answer.await.unwrap();
+    assert_eq!(told, Some((forecast.sums, forecast.past)));
+    assert_eq!(records.audit(0, 100).await.unwrap().len(), rows + 2, "the claim and the decision");
+    records.close().await;
+}
+
 pub async fn an_open_reservation_follows_the_newest_decision_but_a_block_leaves_it(store: &Store) {
     let records = store.open().await;
     records.claim(&claim("inv-1", "d1", "inv-1")).await.unwrap();

@@ -111,6 +111,7 @@ facts! {
     decisions:
         a_decision_is_kept_with_its_facts_and_reserves_once,
         a_payout_that_is_not_claimed_so_is_not_decided,
+        a_forecast_counts_as_a_decision_does_and_leaves_nothing_behind,
         an_open_reservation_follows_the_newest_decision_but_a_block_leaves_it,
         what_is_settled_is_never_opened_again,
         an_ended_payout_is_settled_with_its_outcome_and_not_decided_again,

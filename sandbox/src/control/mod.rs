@@ -62,6 +62,7 @@ fn within(state: &mut State, method: &str, rest: &[&str], call: &Arrival) -> Out
         ("POST", ["wallets"]) => wallets::create(state, &call.body),
         ("PUT", ["wallets", id]) => wallets::change(state, id, &call.body),
         ("PUT", ["balances"]) => wallets::set_balance(state, &call.body),
+        ("PUT", ["tokens"]) => wallets::switch_token(state, &call.body),
         ("GET", ["clock"]) => Answer::ok(&json!({"now": state.clock.now()})),
         ("GET", ["settings"]) => Answer::ok(&state.settings),
         ("POST", ["settings"]) => {

@@ -126,6 +126,35 @@ pub(super) fn set_balance(state: &mut State, body: &[u8]) -> Outcome {
     Answer::ok(&wallet_view(state, &asked.wallet_id)?)
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TokenChanges {
+    network: String,
+    contract: String,
+    paused: Option<bool>,
+    /// All of them: takes the place of the list before.
+    blacklisted: Option<Vec<String>>,
+}
+
+/// What the issuer of an ERC-20 token can do: stop all of it, or single addresses.
+pub(super) fn switch_token(state: &mut State, body: &[u8]) -> Outcome {
+    let asked: TokenChanges = wire::read(body)?;
+    let network = Network::named(&asked.network)?;
+    let asset = wallets::token(state, &network, &asked.contract)?.clone();
+    let switches = state.chain.switches_mut(&network, &asset);
+    if let Some(addresses) = &asked.blacklisted {
+        addresses.iter().try_for_each(|address| network.check_address("blacklisted", address))?;
+        switches.blacklisted = addresses.iter().map(|address| network.canonical(address)).collect();
+    }
+    switches.paused = asked.paused.unwrap_or(switches.paused);
+    Answer::ok(&json!({
+        "network": network.name,
+        "contract": asset.contract,
+        "paused": switches.paused,
+        "blacklisted": switches.blacklisted,
+    }))
+}
+
 fn balance(text: &str) -> Result<u128, Refusal> {
     if text == "0" { Ok(0) } else { wire::amount("balance", text) }
 }

@@ -171,6 +171,9 @@ fn land(state: &mut State, id: &str) {
         return fail(state, id, "Execution reverted");
     }
     let to = transfer.wire.request_body.to.clone();
+    if let Some(why) = state.chain.refusal(&network, &transfer.asset, &transfer.from, &to) {
+        return fail(state, id, &format!("Execution reverted: {why}"));
+    }
     if let Err(short) = state.chain.transfer(&network, &transfer.asset, &transfer.from, &to, amount) {
         return fail(state, id, &format!("Execution reverted: {short}"));
     }

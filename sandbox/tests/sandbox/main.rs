@@ -9,5 +9,6 @@ mod payouts;
 mod plan;
 mod policies;
 mod signing;
+mod tokens;
 mod transfers;
 mod webhooks;
