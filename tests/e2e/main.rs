@@ -14,6 +14,7 @@ mod endings;
 mod every_activity;
 mod guards;
 mod limits;
+mod lists;
 mod main_path;
 mod operators;
 mod orders_of_events;
@@ -22,6 +23,7 @@ mod races;
 mod retries;
 mod starts;
 mod unknown_outcomes;
+mod unknown_words;
 mod webhooks;
 
 use remit_tests as harness;

@@ -3,13 +3,14 @@
 use std::{collections::HashMap, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use remit::dev::{APPROVER, Options};
-use remit_client::{Action as Decide, Answer, How, Resolve, Retried, Status, Verdict, Whereabouts};
+use remit::dev::{APPROVER, Begin, Options};
+use remit_client::{
+    About, Action as Decide, Answer, How, ProviderEvent, Resolve, Retried, Status, Verdict, Whereabouts,
+};
 use remit_dfns::{Action, ApprovalStatus, DecisionValue, ListApprovals, PayoutAction};
 use remit_domain::{Ending, Progress, Stage};
 use remit_workflows::names;
 use serde_json::{Value, json};
-use sqlx::{Connection, Executor, SqliteConnection};
 use temporalio_client::{
     UntypedSignal, UntypedWorkflow, WorkflowCancelOptions, WorkflowSignalOptions, WorkflowStartOptions,
     WorkflowTerminateOptions,
@@ -36,6 +37,11 @@ pub(super) fn quickly() -> Options {
 /// The true cadence; the deposit address comes after the first poll, so that the webhook finds it.
 pub(super) fn truly_with_late_instructions() -> Options {
     Options { organisation: instructions_after(1_500), ..Options::default() }
+}
+
+/// Without webhooks; instructions come when they are pushed.
+pub(super) fn pushed() -> Options {
+    Options { relay: Begin::Later, organisation: instructions_after(86_400_000), ..quickly() }
 }
 
 async fn ended(world: &World, id: &str, ending: Ending) -> Result<()> {
@@ -86,18 +92,36 @@ pub(super) async fn completed_despite_garbage(world: &World, id: &str) -> Result
     ended(world, id, Ending::Completed).await
 }
 
+pub(super) async fn completed_with_events(world: &World, id: &str, times: usize) -> Result<()> {
+    let tell = async |about: About, state: &str| -> Result<()> {
+        let event = ProviderEvent { about, object: format!("of-{id}"), state: state.into(), key: Some(id.into()) };
+        for time in 0..times {
+            // Another request id each time: only the payout itself can tell that it is the same.
+            world.system.client().nudge(id, &event, &format!("{id}-{state}-{time}")).await?;
+        }
+        Ok(())
+    };
+    // The bank takes five days, or until it is pushed.
+    world.start(id, "1000000094").await?;
+    world.status_when(id, "the wait", |status| status.waits_for.is_some()).await?;
+    tell(About::Instructions, "ready").await?;
+    world.instruct(id).await?;
+    tell(About::Transfer, "Broadcasted").await?;
+    world.total_is(id, "confirmsAccepted", 1).await?;
+    tell(About::Transfer, "Confirmed").await?;
+    world.disburse(id).await?;
+    ended(world, id, Ending::Completed).await
+}
+
 pub(super) async fn completed_with_records_away(world: &World, id: &str) -> Result<()> {
-    let mut other = SqliteConnection::connect(world.system.records_url()).await?;
-    // Nobody else can write now; that is all the worker sees of a database that is away.
-    other.execute("BEGIN IMMEDIATE").await?;
+    let lock = world.lock_records().await?;
     world.start(id, USUAL).await?;
     until("the claim to go through the task queue", async || {
         let history = world.history(id).await?;
         Ok(history.iter().any(|event| event.event_type() == EventType::ActivityTaskScheduled).then_some(()))
     })
     .await?;
-    other.execute("ROLLBACK").await?;
-    other.close().await?;
+    lock.release().await?;
     ended(world, id, Ending::Completed).await
 }
 
@@ -292,11 +316,7 @@ pub(super) async fn canceled_at_the_provider(world: &World, id: &str) -> Result<
     let read = world.status_when(id, "the wait", |status| status.waits_for.is_some()).await?.read;
     let payout = read.context("nothing was read")?.payout;
     // With the true cadence the next poll is half a minute away: it does not see the payout ready before it is canceled.
-    until("the first poll", async || {
-        let described = world.system.client().describe(id).await?;
-        Ok(described.pending.iter().any(|call| call.attempt > 1).then_some(()))
-    })
-    .await?;
+    world.has_been_polled(id).await?;
     world.instruct(id).await?;
     payer(world)?.payout_action(&payout, &PayoutAction::Cancel).await?;
     world.advance(id, Duration::from_secs(120)).await?;

@@ -51,6 +51,18 @@ pub const SCENARIOS: &[Scenario] = &[
         drive: |world, id| Box::pin(courses::completed_despite_garbage(world, id)),
     },
     Scenario {
+        name: "completed-with-events-twice",
+        why: "each event is told twice, some before it is so",
+        system: courses::pushed,
+        drive: |world, id| Box::pin(courses::completed_with_events(world, id, 2)),
+    },
+    Scenario {
+        name: "completed-with-events-thrice",
+        why: "each event is told three times, some before it is so",
+        system: courses::pushed,
+        drive: |world, id| Box::pin(courses::completed_with_events(world, id, 3)),
+    },
+    Scenario {
         name: "completed-create-answer-lost",
         why: "the answer to the create is lost after it acted",
         system: quickly,
