@@ -259,7 +259,7 @@ async fn a_worker_killed_in_the_middle_of_any_call_leaves_one_effect() -> Result
                 assert_eq!(world.outcome(&id).await?.ending, Ending::Failed, "{id}");
                 let slow = world.fault(slow).await?;
                 let (client, id) = (client.clone(), id.clone());
-                retry = Some(tokio::spawn(async move { client.retry(&id, &order("right")).await }));
+                retry = Some(tokio::spawn(async move { client.retry(&id, &order("right"), None).await }));
                 slow
             }
             _ => {

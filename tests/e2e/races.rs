@@ -11,7 +11,7 @@ use remit_domain::{Ending, Money, Progress, Stage};
 use remit_records::Gate;
 use serde_json::{Value, json};
 
-use crate::harness::{Process, World, anyone, order, policy, quick, quick_then_true, until};
+use crate::harness::{Process, World, anyone, order, policy, quick, quick_then_true, unsigned, until};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const ACTION: &str = "POST /payouts/*/action";
@@ -77,7 +77,7 @@ async fn stopped_behind_the_gate(world: &World, id: &str) -> Result<Process> {
     let frozen = held_back(world, id).await?;
     // Confirm is signed before it is sent; nothing else is signed meanwhile.
     let slow = world.fault(json!({"kind": "slow", "on": "POST /auth/action", "ms": 5_000})).await?;
-    world.system.client().release(id, &order("go")).await?;
+    world.system.client().release(id, &unsigned("go")).await?;
     world.has_struck(&slow).await?;
     frozen.stop()?;
     world.gate_is_taken(id).await?;
@@ -95,7 +95,7 @@ async fn stopped_at_the_gate(world: &World, id: &str) -> Result<Process> {
     // The gate cannot be taken while somebody else writes.
     let lock = world.lock_records().await?;
     let before = reads().await?;
-    world.system.client().release(id, &order("go")).await?;
+    world.system.client().release(id, &unsigned("go")).await?;
     // One after the release, one of Confirm itself.
     until("Confirm's own reading", async || Ok((reads().await? >= before + 2).then_some(()))).await?;
     frozen.stop()?;
@@ -137,7 +137,7 @@ async fn a_worker_stopped_inside_confirm_and_woken_later_changes_nothing() -> Re
         })
         .await?;
     assert_eq!(refused.answer, Verdict::Refused, "{refused:?}");
-    let refused = client.retry(id, &order("while it is frozen")).await?;
+    let refused = client.retry(id, &order("while it is frozen"), None).await?;
     assert!(matches!(&refused, Retried::Refused { why } if why.contains("not over")), "{refused:?}");
     // The other one confirms once the time of the first one's call is over.
     let outcome = world.outcome(id).await?;
@@ -145,7 +145,7 @@ async fn a_worker_stopped_inside_confirm_and_woken_later_changes_nothing() -> Re
     frozen.wake()?;
     frozen.finish().await?;
     world.paid_exactly_once(id).await?;
-    let refused = client.retry(id, &order("it is over now")).await?;
+    let refused = client.retry(id, &order("it is over now"), None).await?;
     assert!(matches!(&refused, Retried::Refused { why } if why.contains("has been paid")), "{refused:?}");
     other.kill()?;
     world.end().await
@@ -159,7 +159,7 @@ async fn a_worker_stopped_inside_confirm_and_woken_while_another_attempt_is_aske
     let frozen = stopped_behind_the_gate(&world, id).await?;
     let other = world.worker_process()?;
     let asked = order("impatient");
-    let (refused, woken) = tokio::join!(client.retry(id, &asked), async { frozen.wake() });
+    let (refused, woken) = tokio::join!(client.retry(id, &asked, None), async { frozen.wake() });
     woken?;
     let refused = refused?;
     assert!(matches!(&refused, Retried::Refused { .. }), "{refused:?}");
@@ -208,7 +208,7 @@ async fn a_worker_stopped_at_the_gate_and_woken_after_another_attempt_was_opened
     client.start(&request).await?;
     let outcome = world.outcome(id).await?;
     assert_eq!((outcome.ending, outcome.money), (Ending::Expired, Money::Untouched), "{}", outcome.reason);
-    let opened = client.retry(id, &order("it has expired")).await?;
+    let opened = client.retry(id, &order("it has expired"), None).await?;
     assert!(matches!(opened, Retried::Started(_)), "{opened:?}");
     frozen.wake()?;
     frozen.finish().await?;
