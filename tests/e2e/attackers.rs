@@ -30,7 +30,8 @@ async fn world() -> Result<(World, People)> {
     let people = People::new(&["ana", "ben", "payroll"])?;
     let policy = people
         .policy(&format!("{STANDARD}\n[starters.payroll]\nkey = \"payroll\"\nprograms = [\"tests\"]\n"))
-        .replace("unsigned_starts = \"allow\"", "unsigned_starts = \"block\"");
+        .replace("unsigned_starts = \"allow\"", "unsigned_starts = \"block\"")
+        .replace("3000 USD", "10000 USD");
     Ok((World::with(Options { cadence: quick(), policy, ..Options::default() }).await?, people))
 }
 
