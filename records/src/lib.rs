@@ -32,6 +32,7 @@ mod routes;
 mod row;
 mod schema;
 mod store;
+mod verify;
 
 pub use approvals::{AddedApproval, ApprovalRow, NewApproval, Void};
 pub use attempts::OpenedAttempt;
@@ -51,3 +52,4 @@ pub use revisions::{AddedRevision, NewRevision, RevisionRow, SignedRevision};
 pub use routes::Route;
 pub use row::PayoutRow;
 pub use store::{Options, Records};
+pub use verify::{Chain, Checkpoint, Checkpointed, Verified};

@@ -6,7 +6,7 @@ use serde_json::json;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
-use crate::audit::{append, number};
+use crate::audit::{append, number, sha256};
 use crate::page::page;
 use crate::row::{timestamp, usable};
 use crate::{Cursor, Error, Page, Records};
@@ -167,7 +167,7 @@ impl Records {
                 return Ok(Settled::NotFinished);
             }
             if let Some(state) = settle_within(&mut tx, key, settle, why).await? {
-                let body = json!({"reservation": state.as_str()});
+                let body = json!({"reservation": state.as_str(), "whySha256": sha256(why.as_bytes())});
                 append(&mut tx, "reservation.settled", Some(key), &body).await?;
                 tx.commit().await?;
                 return Ok(Settled::Now);
