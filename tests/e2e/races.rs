@@ -35,7 +35,7 @@ async fn of_cancel_and_confirm_exactly_one_wins_and_both_sides_know_which() -> R
             }
             // Late for certain: in the middle of Confirm, or after it.
             16.. => {
-                let when = if n % 2 == 0 { "beforeEffect" } else { "afterEffect" };
+                let when = if n.is_multiple_of(2) { "beforeEffect" } else { "afterEffect" };
                 let slow = json!({"kind": "slow", "on": ACTION, "when": when, "ms": 1_500, "externalId": id});
                 world.fault(slow).await?;
                 world.start(&id, "1000000000").await?;
