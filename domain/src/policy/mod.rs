@@ -14,6 +14,7 @@ mod revision;
 mod rules;
 mod settlement;
 mod statement;
+mod warnings;
 mod worth;
 
 pub use anomalies::Sign;
