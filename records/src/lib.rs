@@ -11,7 +11,11 @@
 //! Every call may be repeated: after a lost answer the second call finds what the first one did and says so
 //! as a value. An [`Error`] means there was no answer.
 
+mod approvals;
 mod attempts;
+mod audit;
+mod counting;
+mod decisions;
 mod due;
 mod error;
 mod event;
@@ -22,12 +26,18 @@ mod objects;
 mod page;
 mod payouts;
 mod place;
+mod reservations;
+mod revisions;
 mod routes;
 mod row;
 mod schema;
 mod store;
 
+pub use approvals::{AddedApproval, ApprovalRow, NewApproval, Void};
 pub use attempts::OpenedAttempt;
+pub use audit::{AuditHead, AuditRow};
+pub use counting::Counted;
+pub use decisions::{DecideAnswer, Decided, Deciding, DecisionRow, Ruling};
 pub use error::Error;
 pub use event::{NewEvent, StoredEvent};
 pub use gate::{CloseAnswer, Gate, GateAnswer, GateState};
@@ -36,6 +46,8 @@ pub use list::{PayoutFilter, PayoutSummary};
 pub use objects::{Mapped, ObjectKind};
 pub use page::{Cursor, Page};
 pub use payouts::{Claim, Known, NewClaim, Noted};
+pub use reservations::{Reservation, ReservationState, Settle, Settled};
+pub use revisions::{AddedRevision, NewRevision, RevisionRow, SignedRevision};
 pub use routes::Route;
 pub use row::PayoutRow;
 pub use store::{Options, Records};

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use sqlx::any::AnyRow;
-use sqlx::{AnyPool, AssertSqlSafe};
+use sqlx::any::{AnyArguments, AnyRow};
+use sqlx::query::Query;
+use sqlx::{Any, AnyPool, AssertSqlSafe};
 
 use crate::{Error, StoredEvent};
 
@@ -59,9 +60,19 @@ pub(crate) struct Conditions {
     values: Vec<Value>,
 }
 
-enum Value {
+/// A value that is bound.
+pub(crate) enum Value {
     Text(String),
     Number(i64),
+}
+
+impl Value {
+    pub fn bind(self, query: Query<'_, Any, AnyArguments>) -> Query<'_, Any, AnyArguments> {
+        match self {
+            Self::Text(text) => query.bind(text),
+            Self::Number(number) => query.bind(number),
+        }
+    }
 }
 
 impl Conditions {
@@ -104,10 +115,7 @@ impl Conditions {
         let conditions = if text.is_empty() { "1 = 1".to_owned() } else { text.join(" AND ") };
         let mut query = sqlx::query(AssertSqlSafe(format!("{before} WHERE {conditions} {after}")));
         for value in values {
-            query = match value {
-                Value::Text(text) => query.bind(text),
-                Value::Number(number) => query.bind(number),
-            };
+            query = value.bind(query);
         }
         Ok(query.fetch_all(pool).await?)
     }

@@ -2,10 +2,12 @@
 
 use std::fmt;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::audit::{append, sha256};
 use crate::gate::Gate;
 use crate::objects::{self, Mapped, ObjectKind};
+use crate::reservations::{ReservationState, Settle, settle_within};
 use crate::row::{PayoutRow, claimed, private, read, usable};
 use crate::{Error, Records};
 
@@ -208,16 +210,27 @@ impl Records {
     }
 
     /// Writes the outcome, once, with the word of its field `ending`, and closes a gate that is still open. Answers
-    /// what is on record: this outcome, or the one that was there before it.
+    /// what is on record: this outcome, or the one that was there before it. The reservation of the payout stays as it
+    /// is: use [`Records::finish_and_settle`] where it is known what becomes of it.
     ///
     /// # Errors
     /// `Broken`: the key is not claimed. `Unavailable`: no answer.
     pub async fn finish(&self, key: &str, outcome: &Value) -> Result<Value, Error> {
+        self.finish_and_settle(key, outcome, Settle::Held).await
+    }
+
+    /// As [`Records::finish`], and settles the payout's reservation in the same breath. When another outcome is on
+    /// record, its reservation stays as it is too.
+    ///
+    /// # Errors
+    /// As [`Records::finish`].
+    pub async fn finish_and_settle(&self, key: &str, outcome: &Value, settle: Settle) -> Result<Value, Error> {
         self.bounded(format!("write the outcome of payout {key:?}"), async {
             // A zero character is JSON, but not text that Postgres can hold; no ending has one.
             let ending = outcome.get("ending").and_then(Value::as_str).filter(|word| !word.contains('\0'));
+            let text = outcome.to_string();
             let mut tx = self.begin().await?;
-            sqlx::query(
+            let finished = sqlx::query(
                 "UPDATE payouts SET outcome = $2, ending = $3, finished_at = (SELECT now_us FROM clock), \
                  gate = CASE gate WHEN 'open' THEN 'closed' ELSE gate END, \
                  gate_why = CASE gate WHEN 'open' THEN 'finished' ELSE gate_why END, \
@@ -225,13 +238,28 @@ impl Records {
                  WHERE payout_key = $1 AND outcome IS NULL",
             )
             .bind(key)
-            .bind(outcome.to_string())
+            .bind(&text)
             .bind(ending)
             .execute(&mut *tx)
-            .await?;
+            .await?
+            .rows_affected();
             let row = claimed(&mut tx, key).await?;
+            let on_record = row.outcome.ok_or_else(|| Error::broken("the outcome just written is not on record"))?;
+            let why = format!("the payout has ended: {}", ending.unwrap_or("no word for it"));
+            let settled = match on_record == *outcome {
+                true => settle_within(&mut tx, key, settle, &why).await?,
+                false => None,
+            };
+            if finished == 1 || settled.is_some() {
+                let body = json!({
+                    "ending": ending,
+                    "outcomeSha256": sha256(text.as_bytes()),
+                    "reservation": settled.map(ReservationState::as_str),
+                });
+                append(&mut tx, "payout.finished", Some(key), &body).await?;
+            }
             tx.commit().await?;
-            row.outcome.ok_or_else(|| Error::broken("the outcome just written is not on record"))
+            Ok(on_record)
         })
         .await
     }

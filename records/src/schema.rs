@@ -9,11 +9,13 @@ use crate::place::Place;
 const SQLITE: &[Step] = &[
     Step { version: 1, name: "payouts", sql: include_str!("../migrations/sqlite/0001_payouts.sql") },
     Step { version: 2, name: "attempts_events", sql: include_str!("../migrations/sqlite/0002_attempts_events.sql") },
+    Step { version: 3, name: "controls", sql: include_str!("../migrations/sqlite/0003_controls.sql") },
 ];
 
 const POSTGRES: &[Step] = &[
     Step { version: 1, name: "payouts", sql: include_str!("../migrations/postgres/0001_payouts.sql") },
     Step { version: 2, name: "attempts_events", sql: include_str!("../migrations/postgres/0002_attempts_events.sql") },
+    Step { version: 3, name: "controls", sql: include_str!("../migrations/postgres/0003_controls.sql") },
 ];
 
 struct Step {

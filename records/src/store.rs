@@ -5,10 +5,14 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
+use serde_json::json;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
-use sqlx::{Any, AnyConnection, AnyPool, ConnectOptions, Connection, Executor, Transaction};
+use sqlx::{Any, AnyConnection, AnyPool, ConnectOptions, Connection, Executor, Row, Transaction};
 
+use crate::audit::append;
 use crate::place::Place;
+use crate::row::timestamp;
 use crate::{Error, schema};
 
 /// The store. Clones share their connections.
@@ -94,6 +98,18 @@ impl Records {
         .await
     }
 
+    /// Now, by the database's clock.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn now(&self) -> Result<Timestamp, Error> {
+        self.bounded("read the clock", async {
+            let row = sqlx::query("SELECT now_us FROM clock").fetch_one(&self.pool).await?;
+            timestamp(row.try_get("now_us")?)
+        })
+        .await
+    }
+
     /// Moves the clock of this database forward, for every process that uses it and for good. For tests and
     /// demonstrations, together with the clocks of Temporal and of the sandbox.
     ///
@@ -107,6 +123,7 @@ impl Records {
                 .ok_or_else(|| Error::broken(format!("forward: {forward:?}; expected at most 100 years")))?;
             let mut tx = self.begin().await?;
             sqlx::query("UPDATE clock_shift SET shift_us = shift_us + $1").bind(by).execute(&mut *tx).await?;
+            append(&mut tx, "clock.shifted", None, &json!({"microseconds": by})).await?;
             tx.commit().await?;
             Ok(())
         })

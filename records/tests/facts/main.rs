@@ -3,12 +3,14 @@
 mod attempts;
 mod claims;
 mod database;
+mod decisions;
 mod due;
 mod gates;
 mod inbox;
 mod killed;
 mod lists;
 mod objects;
+mod policy;
 mod routes;
 mod support;
 mod upgrade;
@@ -106,4 +108,15 @@ facts! {
         each_filter_does_what_it_says;
     upgrade:
         what_the_first_build_wrote_survives;
+    decisions:
+        a_decision_is_kept_with_its_facts_and_reserves_once,
+        a_payout_that_is_not_claimed_so_is_not_decided,
+        an_open_reservation_follows_the_newest_decision_but_a_block_leaves_it,
+        what_is_settled_is_never_opened_again,
+        an_ended_payout_is_settled_with_its_outcome_and_not_decided_again,
+        a_decision_is_as_old_as_the_first_that_says_the_same,
+        a_hundred_deciding_for_what_fits_seven_times_reserve_seven,
+        deciding_and_ending_at_once_leave_nothing_reserved,
+        what_is_in_flight_is_what_others_confirm_from_the_same_wallet,
+        open_reservations_come_the_oldest_first_in_pages;
 }
