@@ -85,7 +85,9 @@ pub(super) async fn follow(connected: &Connected, id: &str, form: Form) -> Outco
 fn exit_of(outcome: &PayoutOutcome) -> Exit {
     match outcome.ending {
         Ending::Completed => Exit::Done,
-        Ending::Failed | Ending::Rejected | Ending::Expired | Ending::Canceled => Exit::Refused,
+        Ending::Failed | Ending::Rejected | Ending::Expired | Ending::Canceled | Ending::Blocked | Ending::Denied => {
+            Exit::Refused
+        }
     }
 }
 
