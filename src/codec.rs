@@ -85,7 +85,8 @@ async fn serve(args: ServeArgs, settings: &Settings) -> Outcome {
     let codec = settings.codec().map_err(Failure::usage)?.ok_or_else(missing)?;
     let token = match &args.token_file {
         None if !args.listen.ip().is_loopback() => {
-            let why = "without --token-file anyone who reaches it could read payouts: listen on loopback, or give a token";
+            let why =
+                "without --token-file anyone who reaches it could read payouts: listen on loopback, or give a token";
             return Err(Failure::usage(anyhow!(why)));
         }
         None => None,

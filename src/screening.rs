@@ -67,7 +67,7 @@ pub async fn run(command: Command, settings: &Settings) -> Outcome {
         Command::Import(args) => {
             let ImportArgs { xml, into } = args;
             let importing = tokio::task::spawn_blocking(move || remit_screening::import_sdn(&xml, &into));
-            let list = importing.await.context("the import stopped")?.map_err(|error| Failure::usage(error.into()))?;
+            let list = importing.await.context("the import stopped")?.map_err(Failure::usage)?;
             out::line(format_args!("{} {}: {} entries are in force", list.name, list.version, list.entries))?;
             Ok(Exit::Done)
         }

@@ -128,7 +128,9 @@ fn is_true(answer: &Value) -> bool {
 async fn quote_is_served(dfns: &Dfns, request: &PayoutRequest) -> Check {
     match dfns.quote(&translate::quote_request(request)).await {
         Ok(_) => Ok(None),
-        Err(Error::Refused { stage: Stage::Call, refusal }) if matches!(refusal.status, 400 | 404 | 409 | 412 | 422) => {
+        Err(Error::Refused { stage: Stage::Call, refusal })
+            if matches!(refusal.status, 400 | 404 | 409 | 412 | 422) =>
+        {
             Ok(Some(format!("the provider no longer quotes this payout: {refusal}")))
         }
         Err(error) => Err(error),

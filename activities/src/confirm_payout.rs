@@ -5,7 +5,7 @@ use std::time::Duration;
 use remit_dfns::{Error, Refusal, Stage};
 use remit_domain::{Difference, Offer, PayoutRequest, PayoutView, Progress, echo_check, policy::Verdict};
 use remit_records::{Gate, GateAnswer};
-use remit_workflows::contract::{Approvals, ConfirmPayout, Confirmation, Quoted, QuotePayout};
+use remit_workflows::contract::{Approvals, ConfirmPayout, Confirmation, QuotePayout, Quoted};
 
 use crate::{
     Activities, NoAnswer, checks, close_gate,

@@ -225,7 +225,10 @@ pub(crate) async fn how_far(
                 Ok(approved) if verified(&approved.key, &row.statement, &row.signature) => Some(approved),
                 Ok(_) => None,
                 Err(why) => {
-                    tracing::warn!(payout.key = key.as_str(), "An approval on record of payout {key} does not count: {why}");
+                    tracing::warn!(
+                        payout.key = key.as_str(),
+                        "An approval on record of payout {key} does not count: {why}"
+                    );
                     None
                 }
             }

@@ -28,6 +28,7 @@ mod translate;
 
 use std::sync::Arc;
 
+use policy::Policies;
 use remit_dfns::Dfns;
 use remit_domain::{Outcome, PayoutView};
 use remit_records::Records;
@@ -37,7 +38,6 @@ use remit_workflows::contract::{
     ConfirmPayout, Confirmation, CreatePayout, Creation, DecidePayout, Deciding, GateClosing, OpenAttempt, OrderCheck,
     QuotePayout, Quoted, ReadPayout, RecordApproval, RecordOutcome, definitions,
 };
-use policy::Policies;
 use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
 

@@ -1,6 +1,9 @@
 //! Writes down how a payout ended, once.
 
-use remit_domain::{Outcome, policy::{Settlement, settlement}};
+use remit_domain::{
+    Outcome,
+    policy::{Settlement, settlement},
+};
 use remit_records::{Gate, Settle};
 use remit_workflows::contract::RecordOutcome;
 
@@ -21,7 +24,10 @@ pub(crate) async fn record_outcome(all: &Activities, input: RecordOutcome) -> Re
         Settlement::Held => Settle::Held,
     };
     if settle == Settle::Held {
-        tracing::warn!(payout.key = key, "Payout {key} ended, but where its money is is not certain: it counts in every limit");
+        tracing::warn!(
+            payout.key = key,
+            "Payout {key} ended, but where its money is is not certain: it counts in every limit"
+        );
     }
     let on_record = all.records.finish_and_settle(key, &value, settle).await?;
     let outcome: Outcome = serde_json::from_value(on_record).map_err(unreadable)?;

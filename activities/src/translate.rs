@@ -60,7 +60,8 @@ pub(crate) fn create_body(request: &PayoutRequest, key: &PayoutKey) -> CreatePay
 pub(crate) fn holding<'a>(assets: &'a WalletAssets, asset: &Asset) -> Option<&'a WalletAsset> {
     assets.assets.iter().find(|held| match asset {
         Asset::Erc20 { contract } => {
-            held.kind == AssetKind::Erc20 && held.contract.as_deref().is_some_and(|it| it.eq_ignore_ascii_case(contract))
+            held.kind == AssetKind::Erc20
+                && held.contract.as_deref().is_some_and(|it| it.eq_ignore_ascii_case(contract))
         }
         Asset::Spl { mint } => held.kind == AssetKind::Spl && held.mint.as_ref() == Some(mint),
         Asset::Spl2022 { mint } => held.kind == AssetKind::Spl2022 && held.mint.as_ref() == Some(mint),

@@ -59,7 +59,15 @@ impl Signer {
 
     /// Signs an order about a payout, by its key: `release`, `resolve` (`what`: [`remit_workflows::orders::Action::words`])
     /// or `retry`. The order must name this signer.
-    pub fn order(&self, namespace: &str, key: &str, order: &str, what: &str, decided: &Order, expires: Timestamp) -> Signed {
+    pub fn order(
+        &self,
+        namespace: &str,
+        key: &str,
+        order: &str,
+        what: &str,
+        decided: &Order,
+        expires: Timestamp,
+    ) -> Signed {
         self.sign(&Statement::Order {
             namespace: namespace.to_owned(),
             key: key.to_owned(),

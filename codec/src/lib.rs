@@ -58,7 +58,8 @@ impl PayloadCodec for Codec {
         _: &SerializationContextData,
         payloads: Vec<Payload>,
     ) -> BoxFuture<'static, Result<Vec<Payload>, PayloadConversionError>> {
-        let sealed: Result<Vec<Payload>, _> = payloads.iter().map(|payload| payload::seal(&self.keys, payload)).collect();
+        let sealed: Result<Vec<Payload>, _> =
+            payloads.iter().map(|payload| payload::seal(&self.keys, payload)).collect();
         ready(sealed.map_err(|error| PayloadConversionError::EncodingError(error.into()))).boxed()
     }
 

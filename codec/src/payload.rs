@@ -37,10 +37,8 @@ pub(crate) fn seal(keys: &CodecKeys, payload: &Payload) -> Result<Payload, Unusa
     let mut sealed = payload.encode_to_vec();
     key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(id.as_bytes()), &mut sealed)
         .map_err(|_| Unusable::NotSealed)?;
-    let metadata = HashMap::from([
-        (ENCODING.to_owned(), ENCRYPTED.to_vec()),
-        (KEY_ID.to_owned(), id.as_bytes().to_vec()),
-    ]);
+    let metadata =
+        HashMap::from([(ENCODING.to_owned(), ENCRYPTED.to_vec()), (KEY_ID.to_owned(), id.as_bytes().to_vec())]);
     Ok(Payload { metadata, data: [&nonce[..], &sealed].concat(), ..Payload::default() })
 }
 

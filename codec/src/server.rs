@@ -64,7 +64,9 @@ async fn preflight(State(shared): State<Arc<Shared>>) -> Response {
 async fn decode(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: String) -> Response {
     let context = SerializationContextData::Workflow(WorkflowSerializationContext::new());
     match read(&shared, &headers, &body) {
-        Ok(payloads) => write(&shared, shared.codec.decode(&context, payloads).await.map_err(|error| error.to_string())),
+        Ok(payloads) => {
+            write(&shared, shared.codec.decode(&context, payloads).await.map_err(|error| error.to_string()))
+        }
         Err(refused) => refused,
     }
 }
@@ -72,7 +74,9 @@ async fn decode(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Str
 async fn encode(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: String) -> Response {
     let context = SerializationContextData::Workflow(WorkflowSerializationContext::new());
     match read(&shared, &headers, &body) {
-        Ok(payloads) => write(&shared, shared.codec.encode(&context, payloads).await.map_err(|error| error.to_string())),
+        Ok(payloads) => {
+            write(&shared, shared.codec.encode(&context, payloads).await.map_err(|error| error.to_string()))
+        }
         Err(refused) => refused,
     }
 }
@@ -93,8 +97,9 @@ fn read(shared: &Shared, headers: &HeaderMap, body: &str) -> Result<Vec<Payload>
         Some(Payload { metadata: metadata.collect::<Option<_>>()?, data: bytes(&wire.data)?, ..Payload::default() })
     };
     let wire: Option<Wire> = serde_json::from_str(body).ok();
-    wire.and_then(|wire| wire.payloads.into_iter().map(payload).collect())
-        .ok_or_else(|| answer(shared, (StatusCode::BAD_REQUEST, "expected {\"payloads\": [{\"metadata\": {…}, \"data\": \"…\"}]}")))
+    wire.and_then(|wire| wire.payloads.into_iter().map(payload).collect()).ok_or_else(|| {
+        answer(shared, (StatusCode::BAD_REQUEST, "expected {\"payloads\": [{\"metadata\": {…}, \"data\": \"…\"}]}"))
+    })
 }
 
 fn write(shared: &Shared, payloads: Result<Vec<Payload>, String>) -> Response {

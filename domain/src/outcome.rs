@@ -25,15 +25,8 @@ pub enum Ending {
 
 impl Ending {
     /// All of them.
-    pub const ALL: [Self; 7] = [
-        Self::Completed,
-        Self::Failed,
-        Self::Rejected,
-        Self::Expired,
-        Self::Canceled,
-        Self::Blocked,
-        Self::Denied,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Completed, Self::Failed, Self::Rejected, Self::Expired, Self::Canceled, Self::Blocked, Self::Denied];
 
     /// The stage that says so.
     pub fn stage(self) -> Stage {

@@ -2,6 +2,7 @@
 //! force is verified by whoever reads them.
 
 use jiff::Timestamp;
+use remit_domain::policy::{Revision, RevisionSignature};
 use serde_json::json;
 use sqlx::{AnyConnection, Row};
 
@@ -224,4 +225,23 @@ async fn stands_in_the_way(
     };
     let follows = new.number == number && new.previous == previous.as_deref();
     Ok((!follows).then_some(AddedRevision::NotNext { number, previous }))
+}
+
+impl RevisionRow {
+    /// As the rules of revisions know it.
+    pub fn revision(&self) -> Revision {
+        let signature = |(publisher, signature): &(String, String)| RevisionSignature {
+            publisher: publisher.clone(),
+            signature: signature.clone(),
+        };
+        Revision {
+            number: self.number,
+            previous: self.previous.clone(),
+            hash: self.hash.clone(),
+            content: self.content.clone(),
+            author: self.author.clone(),
+            note: self.note.clone(),
+            signatures: self.signatures.iter().map(signature).collect(),
+        }
+    }
 }

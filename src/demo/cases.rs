@@ -199,7 +199,7 @@ pub(super) async fn operate(system: &System, case: &Case, status: &Status) -> Re
     Ok(match case.script {
         Script::ChangeAddress if status.stage == Stage::NeedsPerson => {
             let action = Decide::GiveUp(Whereabouts::NotSent);
-            let resolve = Resolve { order: order("nobody knows that address"), action };
+            let resolve = Resolve { order: order("nobody knows that address"), action, signed: None };
             Some(system.client().resolve(case.id, &resolve).await?)
         }
         Script::CallOff if status.stage == Stage::AwaitingInstructions => {

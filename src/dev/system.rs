@@ -553,7 +553,12 @@ async fn connected(target: Target) -> Result<Client> {
     let deadline = Instant::now() + ANSWERS_WITHIN;
     loop {
         match Connection::connect(target.connection.clone()).await {
-            Ok(connection) => return Ok(Client::new(connection, ClientOptions::new(target.namespace).data_converter(target.converter).build())?),
+            Ok(connection) => {
+                return Ok(Client::new(
+                    connection,
+                    ClientOptions::new(target.namespace).data_converter(target.converter).build(),
+                )?);
+            }
             Err(error) if Instant::now() > deadline => {
                 return Err(error).context("the Temporal dev server does not answer");
             }

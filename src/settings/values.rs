@@ -101,7 +101,8 @@ pub struct PublisherKeys(pub(crate) BTreeMap<String, String>);
 impl FromStr for PublisherKeys {
     type Err = &'static str;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const EXPECTED: &str = "expected names with a public key each, such as \"ana=ed25519:AAAA…=\" (`remit key show` prints it)";
+        const EXPECTED: &str =
+            "expected names with a public key each, such as \"ana=ed25519:AAAA…=\" (`remit key show` prints it)";
         let mut all: BTreeMap<String, String> = BTreeMap::new();
         for entry in text.split(',') {
             let (name, key) = entry.trim().split_once('=').ok_or(EXPECTED)?;

@@ -13,7 +13,7 @@ use temporalio_client::{
 };
 use temporalio_common::{data_converters::RawValue, protos::temporal::api::common::v1::Payload};
 
-use crate::harness::{World, give_up, go_on, instructions_after, order, quick, until};
+use crate::harness::{World, give_up, go_on, instructions_after, order, quick, unsigned, until};
 
 const HOUR: Duration = Duration::from_secs(3600);
 

@@ -160,7 +160,8 @@ async fn without_a_policy_nothing_is_created_and_with_one_everything_goes_on() -
     world.start("waits", "1000000000").await?;
     until("the decision to be tried", async || {
         let described = world.system.client().describe("waits").await?;
-        let tried = described.pending.iter().any(|call| call.activity == "decide_payout" && call.last_failure.is_some());
+        let tried =
+            described.pending.iter().any(|call| call.activity == "decide_payout" && call.last_failure.is_some());
         Ok(tried.then_some(()))
     })
     .await?;

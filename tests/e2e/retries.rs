@@ -16,7 +16,8 @@ async fn a_payout_that_failed_is_paid_by_its_second_attempt_and_by_that_alone() 
     assert_eq!(world.outcome("retry-1").await?.ending, Ending::Failed);
 
     // Eight people at once: one attempt.
-    let asked = join_all((0..8).map(|_| async { client.retry("retry-1", &order("provider is back"), None).await })).await;
+    let asked =
+        join_all((0..8).map(|_| async { client.retry("retry-1", &order("provider is back"), None).await })).await;
     let mut keys = Vec::new();
     for answer in asked {
         match answer? {

@@ -105,8 +105,12 @@ impl Queue {
 
 #[cfg(test)]
 mod tests {
-    use remit_activities::{PollCadence, Settings, TimeLimits};
+    use std::sync::Arc;
+
+    use remit_activities::{PolicySettings, PollCadence, Settings, TimeLimits};
+    use remit_domain::policy::Publishers;
     use remit_records::Records;
+    use remit_screening::Screener;
 
     use super::*;
 
@@ -115,8 +119,17 @@ mod tests {
             serde_json::from_str(include_str!("../../dfns/fixtures/dfns-signing-vectors.json")).expect("JSON");
         let key = vectors["vectors"][0]["private_key_pkcs8_pem"].as_str().expect("a key");
         let dfns = remit_dfns::Settings::new("http://127.0.0.1:1", "token".into(), "cr-1", key.into());
-        let settings =
-            Settings { dfns, user_id: "us-1".into(), cadence: PollCadence::default(), time: TimeLimits::default() };
+        let settings = Settings {
+            dfns,
+            user_id: "us-1".into(),
+            cadence: PollCadence::default(),
+            time: TimeLimits::default(),
+            policy: PolicySettings {
+                namespace: "default".into(),
+                publishers: Publishers { keys: [].into(), quorum: 1 },
+            },
+            screener: Arc::new(Screener::new(vec![])),
+        };
         let records = Records::open(&format!("sqlite://{}", folder.join("records.db").display())).await.expect("opens");
         Activities::new(settings, records, &prometheus::Registry::new()).expect("usable")
     }

@@ -79,12 +79,8 @@ mod tests {
 
     #[test]
     fn the_form_of_a_retry_order_is_durable() {
-        let order = RetryOrder {
-            external_id: "inv-1".into(),
-            by: "ana".into(),
-            why: "the bank is back".into(),
-            signed: None,
-        };
+        let order =
+            RetryOrder { external_id: "inv-1".into(), by: "ana".into(), why: "the bank is back".into(), signed: None };
         insta::assert_json_snapshot!(order);
     }
 }

@@ -2,8 +2,8 @@
 //! rule looks at is blocked. As at Dfns, but for the last: there, what no policy looks at is allowed.
 
 use super::{
-    Action, Decision, Facts, Initiator, Kind, MicroUsd, Policy, Question, RevisionId, Rule, Spoke, Sum, Verdict, Wanted,
-    When, worth,
+    Action, Decision, Facts, Initiator, Kind, MicroUsd, Policy, Question, RevisionId, Rule, Spoke, Sum, Verdict,
+    Wanted, When, worth,
 };
 use crate::{Guards, OnBreach, PayoutRequest};
 

@@ -170,7 +170,10 @@ fn read(file: File, errors: &mut Errors<'_>) -> Policy {
             && base64.ends_with('=')
             && base64.bytes().take(43).all(|b| b.is_ascii_alphanumeric() || b"+/".contains(&b));
         if !fits {
-            errors.at(key, format!("key of {name}: expected \"ed25519:\" and 44 characters of base64, as `remit key show` prints"));
+            errors.at(
+                key,
+                format!("key of {name}: expected \"ed25519:\" and 44 characters of base64, as `remit key show` prints"),
+            );
         } else if let Some(other) = keys.insert(text.clone(), name.to_owned()) {
             errors.at(key, format!("key of {name}: it is the key of {other} too; expected one of their own for each"));
         }
@@ -229,7 +232,12 @@ fn read(file: File, errors: &mut Errors<'_>) -> Policy {
     Policy { name: file.name.into_inner(), unsigned_starts, people, groups, starters, orders, rules }
 }
 
-fn rule(place: usize, mut fields: RuleFields, groups: &BTreeMap<String, Group>, errors: &mut Errors<'_>) -> Option<Rule> {
+fn rule(
+    place: usize,
+    mut fields: RuleFields,
+    groups: &BTreeMap<String, Group>,
+    errors: &mut Errors<'_>,
+) -> Option<Rule> {
     let name = fields.name.get_ref().clone();
     let mut filter = BTreeMap::new();
     for (dimension, values) in std::mem::take(&mut fields.filter) {
@@ -324,8 +332,7 @@ impl Given<'_, '_> {
                     return None;
                 };
                 let texts = distinct(&signs, &format!("rule {:?}: signs", self.rule), self.errors);
-                let read: BTreeSet<Sign> =
-                    Sign::ALL.into_iter().filter(|sign| texts.contains(sign.as_str())).collect();
+                let read: BTreeSet<Sign> = Sign::ALL.into_iter().filter(|sign| texts.contains(sign.as_str())).collect();
                 if read.len() != texts.len() {
                     self.wrong("signs", &signs, &expected);
                 }
@@ -352,7 +359,8 @@ impl Given<'_, '_> {
         };
         let read = limit.get_ref().as_str().and_then(|text| text.strip_suffix(" USD")).and_then(|digits| {
             let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-            let micros = Decimal::from_str_exact(digits).ok().filter(|_| plain)?.checked_mul(Decimal::from(1_000_000))?;
+            let micros =
+                Decimal::from_str_exact(digits).ok().filter(|_| plain)?.checked_mul(Decimal::from(1_000_000))?;
             micros.fract().is_zero().then(|| micros.trunc().try_into().ok()).flatten()
         });
         match read.filter(|micros: &u64| i64::try_from(*micros).is_ok()) {

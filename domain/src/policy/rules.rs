@@ -219,8 +219,12 @@ impl Rule {
 impl Policy {
     /// What the rules that look at this payout have to know of what was paid before: each once, in a fixed order.
     pub fn questions(&self, traits: &Traits) -> Vec<Question> {
-        let all: BTreeSet<Question> =
-            self.rules.iter().filter(|rule| rule.filter.matches(traits)).filter_map(|rule| rule.question(traits)).collect();
+        let all: BTreeSet<Question> = self
+            .rules
+            .iter()
+            .filter(|rule| rule.filter.matches(traits))
+            .filter_map(|rule| rule.question(traits))
+            .collect();
         all.into_iter().collect()
     }
 

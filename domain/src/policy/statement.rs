@@ -213,7 +213,11 @@ impl Statement {
             },
             _ => return Err("expected a first line such as \"remit.approval.v1\"".into()),
         };
-        if statement.text() == text { Ok(statement) } else { Err("expected exactly the lines of such a statement".into()) }
+        if statement.text() == text {
+            Ok(statement)
+        } else {
+            Err("expected exactly the lines of such a statement".into())
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use temporalio_common::{
     protos::temporal::api::{common::v1::Payload, enums::v1::EventType},
 };
 
-use crate::{World, anyone, give_up, instructions_after, order, payer, policy, quick, until};
+use crate::{World, anyone, give_up, instructions_after, order, payer, policy, quick, unsigned, until};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
