@@ -55,7 +55,7 @@ async fn waiting(
         ..Filter::default()
     };
     let listed = client.list(&filter).await?;
-    let with_status = stream::iter(listed).map(async |listed| {
+    let with_status = stream::iter(listed).map(|listed| async move {
         let status = client.status(&listed.key).await;
         (listed, status)
     });

@@ -171,7 +171,8 @@ fn query(filter: &Filter) -> String {
         all.push(format!("StartTime < '{}'", before.strftime("%FT%TZ")));
     }
     if filter.needs_attention {
-        let somebody = [search::A_PERSON, search::A_RELEASE, search::AN_APPROVAL, search::PROVIDER_APPROVAL].map(quoted);
+        let somebody =
+            [search::A_PERSON, search::A_RELEASE, search::AN_APPROVAL, search::PROVIDER_APPROVAL].map(quoted);
         all.push(format!("{} IN ({})", names::SEARCH_WAITS_FOR, somebody.join(", ")));
     }
     all.extend(filter.waits_for.map(|who| equals(names::SEARCH_WAITS_FOR, who)));

@@ -1,6 +1,6 @@
 //! `remit approval approve` and `deny`.
 
-use std::{io::IsTerminal, path::PathBuf, time::Duration};
+use std::{io::IsTerminal, path::PathBuf};
 
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
@@ -9,7 +9,6 @@ use remit_domain::{
     Program, Stage,
     policy::{ApprovalValue, MicroUsd, Statement},
 };
-use remit_keys::PrivateKey;
 use remit_workflows::search;
 use serde_json::{Value, json};
 
@@ -104,11 +103,11 @@ pub async fn run(value: ApprovalValue, args: Args, settings: &Settings) -> Outco
         }
     }
     let Some(key) = key else { return Err(Failure::new(Exit::Usage, "who signs? --key FILE")) };
-    let signer = Signer { name: args.by.clone(), key };
+    let signer = &Signer { name: args.by.clone(), key };
     let mut exit = Exit::Done;
     let mut answers = Vec::new();
     let mut sent = stream::iter(wanted)
-        .map(async |(status, statement)| (status, send(client, &signer, status, statement).await))
+        .map(|(status, statement)| async move { (status, send(client, signer, status, statement).await) })
         .buffered(AT_ONCE);
     while let Some((status, answer)) = sent.next().await {
         let (word, says) = match &answer {
@@ -146,7 +145,7 @@ async fn find(client: &PayoutClient, args: &Args) -> Result<Vec<Status>, Failure
         found.retain(asked);
         return Ok(found);
     }
-    let statuses = stream::iter(&args.id).map(async |id| client.status(id).await).buffered(AT_ONCE);
+    let statuses = stream::iter(&args.id).map(|id| async move { client.status(id).await }).buffered(AT_ONCE);
     let statuses: Vec<_> = statuses.collect().await;
     let mut found: Vec<Status> = Vec::new();
     for status in statuses {
@@ -236,11 +235,13 @@ fn dry_run(wanted: &[(&Status, Result<Statement, String>)], json: bool) -> Outco
         };
         out::json(&wanted.iter().map(row).collect::<Vec<_>>())?;
     } else {
-        for (status, statement) in wanted {
-            match statement {
-                Ok(statement) => out::line(statement.text())?,
-                Err(why) => out::note(format_args!("{}: {why}", status.key)),
-            }
+        for (status, why) in wanted.iter().filter_map(|(status, it)| Some((status, it.as_ref().err()?))) {
+            out::note(format_args!("{}: {why}", status.key));
+        }
+        // One alone to the byte, so that it can be signed elsewhere.
+        let texts: Vec<String> = wanted.iter().filter_map(|(_, it)| Some(it.as_ref().ok()?.text())).collect();
+        if !texts.is_empty() {
+            out::line(texts.join("\n").trim_end_matches('\n'))?;
         }
     }
     Ok(if refused { Exit::Refused } else { Exit::Done })
@@ -342,14 +343,17 @@ mod tests {
 
     #[test]
     fn several_are_summed_and_what_is_not_known_is_said() {
-        let found = [awaiting("a", Some(10_000_000), &[]), awaiting("b", Some(2_500_000), &[]), awaiting("c", None, &[])];
+        let found =
+            [awaiting("a", Some(10_000_000), &[]), awaiting("b", Some(2_500_000), &[]), awaiting("c", None, &[])];
         assert_eq!(sum(&found[..2]), "2 payouts, 12.50 USD together");
         assert_eq!(sum(&found), "3 payouts, 12.50 USD together; of 1 nobody says what it is worth");
     }
 
     #[test]
     fn only_a_yes_is_one() {
-        for (line, yes) in [("y\n", true), ("yes\n", true), ("\n", false), ("n\n", false), ("yellow\n", false), ("", false)] {
+        for (line, yes) in
+            [("y\n", true), ("yes\n", true), ("\n", false), ("n\n", false), ("yellow\n", false), ("", false)]
+        {
             assert_eq!(says_yes(line), yes, "{line:?}");
         }
     }

@@ -194,9 +194,10 @@ pub async fn run(args: Args, settings: &Settings) -> Outcome {
         let target = options(settings)?.resolve().map_err(Failure::usage)?;
         let request = sign(&target.namespace, request);
         out::note(format_args!(
-            "payout {}, workflow {}: {}",
+            "payout {}, workflow {}, digest {}: {}",
             request.key(),
             request.key().workflow_id(),
+            request.digest(),
             request.summary()
         ));
         out::json(&request)?;

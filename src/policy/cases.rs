@@ -304,7 +304,8 @@ action = "Flag"
 
     #[test]
     fn what_is_otherwise_than_expected_is_said_with_the_figures() {
-        let differs = tried("usd = \"2000 USD\"\nexpect = \"allowed\"\ngroups = []\nrules = [\"a-day\"]").expect("tried");
+        let differs =
+            tried("usd = \"2000 USD\"\nexpect = \"allowed\"\ngroups = []\nrules = [\"a-day\"]").expect("tried");
         assert_eq!(differs.len(), 3, "{differs:?}");
         assert!(differs[0].contains("needsApproval: large: 2,000.00 USD is above"), "{differs:?}");
         assert!(differs[1].contains("expected the approval of none, it is treasury"), "{differs:?}");

@@ -109,7 +109,8 @@ pub fn run(args: Args) -> Outcome {
     if args.json {
         let error = |error: &PolicyError| json!({"line": error.line, "problem": error.problem});
         let errors: Vec<_> = checked.policy.as_ref().err().into_iter().flatten().map(error).collect();
-        let tried = |case: &Tried| json!({"name": case.name, "passed": case.differs.is_empty(), "differs": case.differs});
+        let tried =
+            |case: &Tried| json!({"name": case.name, "passed": case.differs.is_empty(), "differs": case.differs});
         let cases: Vec<_> = checked.cases.iter().flatten().map(tried).collect();
         out::json(&json!({
             "good": checked.is_good(), "contentSha256": content_hash(&checked.text), "errors": errors,
@@ -155,6 +156,19 @@ mod tests {
         let (good, lines) = lines(&POLICY.replace("\"Flag\"", "\"Pay\""), Some("not a table"));
         assert!(!good && lines.len() == 1, "{lines:?}");
         assert!(lines[0].starts_with("policy.toml:8: rule \"all\": action"), "{lines:?}");
+    }
+
+    /// The block of the page after this mark.
+    fn documented(mark: &str) -> String {
+        let page = include_str!("../../docs/policy.md");
+        let (_, after) = page.split_once(&format!("<!-- tested: {mark} -->\n```toml\n")).expect("the mark");
+        after.split_once("```").expect("its end").0.to_owned()
+    }
+
+    #[test]
+    fn the_policy_that_the_documents_show_is_good_and_says_what_they_say() {
+        let (good, lines) = lines(&documented("policy"), Some(&documented("cases")));
+        assert!(good && lines.is_empty(), "{lines:#?}");
     }
 
     #[test]

@@ -119,19 +119,19 @@ async fn read(records: &Records, since: Timestamp, window: Duration, limit: usiz
         let page = records.payouts(&filter).await?;
         let enough = page.items.iter().any(|item| item.claimed_at < counted_from);
         let keys = page.items.into_iter().filter(|item| item.claimed_at >= counted_from).map(|item| item.key);
-        let rows = futures::stream::iter(keys).map(async |key| records.decision(&key).await).buffered(AT_ONCE);
+        let rows = futures::stream::iter(keys).map(|key| async move { records.decision(&key).await }).buffered(AT_ONCE);
         let rows: Vec<Option<DecisionRow>> = rows.try_collect().await?;
         all.extend(rows.into_iter().flatten().filter_map(Past::of));
         let shown = all.iter().filter(|past| past.at >= since).count() >= limit;
-        match page.next {
-            _ if enough || (shown && window.is_zero()) => break,
-            _ if all.len() >= MOST => {
-                out::note(format_args!("payouts before the newest {MOST} are not looked at and not counted"));
-                break;
-            }
-            Some(next) => place = Some(next),
-            None => break,
+        if enough || (shown && window.is_zero()) {
+            break;
         }
+        if all.len() >= MOST {
+            out::note(format_args!("payouts before the newest {MOST} are not looked at and not counted"));
+            break;
+        }
+        let Some(next) = page.next else { break };
+        place = Some(next);
     }
     all.sort_by_key(|past| std::cmp::Reverse(past.at));
     Ok(all)
@@ -143,7 +143,7 @@ async fn requests(
     of: impl Iterator<Item = &Past>,
 ) -> Result<BTreeMap<String, PayoutRequest>, Failure> {
     let keys: Vec<String> = of.map(|past| past.key.clone()).collect();
-    let rows = futures::stream::iter(keys).map(async |key| records.payout(&key).await).buffered(AT_ONCE);
+    let rows = futures::stream::iter(keys).map(|key| async move { records.payout(&key).await }).buffered(AT_ONCE);
     let rows: Vec<_> = rows.try_collect().await?;
     let request = |row: remit_records::PayoutRow| Some((row.key, PayoutRequest::parse(&row.request?).ok()?));
     Ok(rows.into_iter().flatten().filter_map(request).collect())
@@ -190,7 +190,9 @@ fn compare(
             .unwrap_or_default();
         compared.recounted += usize::from(asked.iter().any(|question| !answered.contains_key(question)));
         let before = &past[n + 1..];
-        let sums = asked.iter().map(|question| answered.get(question).copied().unwrap_or_else(|| count(question, one, before)));
+        let sums = asked
+            .iter()
+            .map(|question| answered.get(question).copied().unwrap_or_else(|| count(question, one, before)));
         let facts = Facts { sums: sums.collect(), ..one.facts.clone() };
         let now = decide(policy, &id, request, &facts);
         if (now.verdict, wants(&now)) == (one.decision.verdict, wants(&one.decision)) {
@@ -306,7 +308,8 @@ mod tests {
     }
 
     const LARGE: &str = "kind = \"TransactionAmountLimit\"\nlimit = \"100 USD\"\naction = \"Block\"";
-    const A_DAY: &str = "kind = \"TransactionAmountVelocity\"\nlimit = \"100 USD\"\nwindow = \"24h\"\naction = \"Block\"";
+    const A_DAY: &str =
+        "kind = \"TransactionAmountVelocity\"\nlimit = \"100 USD\"\nwindow = \"24h\"\naction = \"Block\"";
 
     /// Payouts of these dollars, an hour after each other, decided by this policy as revision 1; newest first.
     fn decided(policy: &Policy, dollars: &[u64], sums: &[Sum]) -> (Vec<Past>, BTreeMap<String, PayoutRequest>) {

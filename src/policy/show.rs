@@ -57,12 +57,7 @@ pub async fn run(args: Args, settings: &Settings) -> Outcome {
             names => names.join(", "),
         }
     ));
-    // As it is, to the byte.
-    if revision.content.ends_with('\n') {
-        out::line(revision.content.trim_end_matches('\n'))?;
-    } else {
-        out::line(&revision.content)?;
-    }
+    out::line(revision.content.strip_suffix('\n').unwrap_or(&revision.content))?;
     Ok(Exit::Done)
 }
 

@@ -54,7 +54,8 @@ impl Policy {
             if let Some(program) = self.unstartable(rule) {
                 all.push(format!("rule {:?}: no starter may start payouts of program {program:?}", rule.name));
             }
-            if let Some(first) = self.rules.iter().find(|first| first.name != rule.name && decides_before(first, rule)) {
+            if let Some(first) = self.rules.iter().find(|first| first.name != rule.name && decides_before(first, rule))
+            {
                 all.push(format!("rule {:?}: never decides, because rule {:?} blocks before", rule.name, first.name));
             }
         }
@@ -135,11 +136,20 @@ timeout = "4h"
             (policy.replace("groups = [\"treasury\"]\n", ""), "nobody can release"),
             (HEAD.to_owned(), "every payout is blocked"),
             (HEAD.replace("groups = [\"treasury\"]", ""), "group treasury: no rule asks it"),
-            (policy.replace("[groups", "[people.eve]\nkey = \"ed25519:AwIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=\"\n[groups"), "person eve"),
+            (
+                policy.replace(
+                    "[groups",
+                    "[people.eve]\nkey = \"ed25519:AwIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=\"\n[groups",
+                ),
+                "person eve",
+            ),
             (policy.replace("kind = \"T", "filter.program = [\"payroll\"]\nkind = \"T"), "every rule has a filter"),
             (policy.replace("kind = \"T", "filter.program = [\"refunds\"]\nkind = \"T"), "program \"refunds\""),
             (rule("kind = \"Screening\"\naction = \"Flag\""), "a hit blocks all the same"),
-            (rule("kind = \"TransactionAmountLimit\"\nlimit = \"50 USD\"\naction = \"Block\""), "\"large\": never decides"),
+            (
+                rule("kind = \"TransactionAmountLimit\"\nlimit = \"50 USD\"\naction = \"Block\""),
+                "\"large\": never decides",
+            ),
             (rule("kind = \"AlwaysTrigger\"\naction = \"Block\""), "\"large\": never decides"),
         ] {
             let all = warned(&text);
