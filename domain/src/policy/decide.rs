@@ -304,9 +304,11 @@ fn limit_of(rule: &Rule) -> Option<MicroUsd> {
     if let Kind::TransactionAmountLimit { limit } = rule.kind { Some(limit) } else { None }
 }
 
-/// `24 h`, `30 min`, `45 s`.
-pub(super) fn period(seconds: u32) -> String {
+/// `7 days`, `24 h`, `30 min`, `45 s`.
+fn period(seconds: u32) -> String {
+    const DAY: u32 = 24 * 3600;
     match seconds {
+        s if s > DAY && s.is_multiple_of(DAY) => format!("{} days", s / DAY),
         s if s.is_multiple_of(3600) => format!("{} h", s / 3600),
         s if s.is_multiple_of(60) => format!("{} min", s / 60),
         s => format!("{s} s"),
