@@ -246,7 +246,5 @@ mod tests {
         let chain = Chain::new(vec![], publishers);
         assert_eq!(chain.publisher_of(&ben.public().to_string()), Some("ben"));
         assert_eq!(chain.publisher_of("ed25519:"), None);
-        Command::Plan(args) => dfns::plan(args, settings).await,
-        Command::Apply(args) => dfns::apply(args, settings).await,
     }
 }

@@ -151,6 +151,7 @@ fn dfns_rule(kind: &Kind, named: Option<&BTreeSet<String>>) -> Result<PolicyRule
         }
         Kind::NewBeneficiary { .. }
         | Kind::FeeLimit { .. }
+        | Kind::SlippageLimit { .. }
         | Kind::BusinessHours { .. }
         | Kind::Screening
         | Kind::Anomaly { .. } => Err("Dfns has no such rule".to_owned()),

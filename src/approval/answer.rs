@@ -6,7 +6,7 @@ use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use remit_client::{Answer, OrderError, PayoutClient, Signer, Status, Verdict};
 use remit_domain::{
-    Program, Stage,
+    Program,
     policy::{ApprovalValue, MicroUsd, Statement},
 };
 use remit_workflows::search;

@@ -83,8 +83,8 @@ impl Checked {
     pub(super) fn lines(&self) -> Vec<String> {
         let name = self.file.display();
         let mut lines = Vec::new();
-        for PolicyError { line, problem } in self.policy.as_ref().err().into_iter().flatten() {
-            lines.push(format!("{name}:{line}: {problem}"));
+        for PolicyError { line, field, problem } in self.policy.as_ref().err().into_iter().flatten() {
+            lines.push(format!("{name}:{line}: {field}: {problem}"));
         }
         lines.extend(self.warnings().iter().map(|warning| format!("warning: {warning}")));
         match &self.cases {
@@ -107,7 +107,7 @@ pub fn run(args: Args) -> Outcome {
     let checked = Checked::file(&args.file)?;
     let exit = if checked.is_good() { Exit::Done } else { Exit::Usage };
     if args.json {
-        let error = |error: &PolicyError| json!({"line": error.line, "problem": error.problem});
+        let error = |error: &PolicyError| json!({"line": error.line, "field": error.field, "problem": error.problem});
         let errors: Vec<_> = checked.policy.as_ref().err().into_iter().flatten().map(error).collect();
         let tried =
             |case: &Tried| json!({"name": case.name, "passed": case.differs.is_empty(), "differs": case.differs});

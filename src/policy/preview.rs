@@ -15,7 +15,7 @@ use remit_domain::{
 use remit_records::{DecisionRow, PayoutFilter, Records, RevisionRow};
 use serde_json::{Value, json};
 
-use super::{cases::why, check::Checked, check::many, records};
+use super::{check::Checked, check::many, records};
 use crate::{
     exit::{Exit, Failure, Outcome},
     out,
@@ -84,11 +84,19 @@ fn policies_window(policy: &Policy) -> Duration {
         | Kind::TransactionRecipientWhitelist { .. }
         | Kind::NewBeneficiary { .. }
         | Kind::FeeLimit { .. }
+        | Kind::SlippageLimit { .. }
         | Kind::BusinessHours { .. }
         | Kind::Screening
         | Kind::Anomaly { .. } => 0,
     });
     Duration::from_secs(seconds.max().unwrap_or_default().into())
+}
+
+/// What the rules that triggered said, in one line.
+fn why(decision: &Decision) -> String {
+    let triggered = decision.spoke.iter().filter(|it| it.triggered);
+    let said: Vec<String> = triggered.map(|it| format!("{}: {}", it.rule, it.says)).collect();
+    if said.is_empty() { "no rule triggered".into() } else { said.join("; ") }
 }
 
 /// A decision on record, with the facts that it looked at.
