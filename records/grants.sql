@@ -13,7 +13,7 @@ GRANT UPDATE (create_body, payout, gate, gate_address, gate_why, gate_moved_at, 
     finished_at) ON payouts TO remit_worker;
 GRANT UPDATE (times, event_id, seen_at, payout_key, mismatch, delivered_at) ON provider_events TO remit_worker;
 GRANT DELETE ON provider_events TO remit_worker;
-GRANT UPDATE (usd, state, spent_at, settled_at, why) ON reservations TO remit_worker;
+GRANT UPDATE (usd, state, counts_at, settled_at, why) ON reservations TO remit_worker;
 -- To lock their rows; what the head says is moved by a trigger alone.
 GRANT UPDATE (id) ON limits_lock, audit_head TO remit_worker;
 
