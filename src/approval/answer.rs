@@ -337,7 +337,7 @@ mod tests {
         assert!(text(&plain, &two).expect_err("two").contains("--group: treasury, board"));
         assert!(text(&args(&["a", "--group", "board"]).expect("args"), &two).is_ok());
         let mut over = awaiting("a", None, &["treasury"]);
-        over.stage = Stage::Creating;
+        over.stage = remit_domain::Stage::Creating;
         assert!(text(&plain, &over).expect_err("over").contains("no approval is wanted"));
     }
 
