@@ -1,7 +1,7 @@
 //! Random payouts against random policies: every decision is that of a second, slow and simple way of deciding, which
 //! shares no code with the first, counts a list of earlier payouts itself, and never sees the policy file.
 //!
-//! `REMIT_MODEL_CASES=100000` at build time decides more of them.
+//! `REMIT_MODEL_CASES=1000000` at build time decides more of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -619,7 +619,7 @@ impl Payout {
 
 /// How many payouts are decided.
 fn cases() -> u64 {
-    option_env!("REMIT_MODEL_CASES").map_or(20_000, |text| text.parse().expect("REMIT_MODEL_CASES is a number"))
+    option_env!("REMIT_MODEL_CASES").map_or(100_000, |text| text.parse().expect("REMIT_MODEL_CASES is a number"))
 }
 
 #[test]
