@@ -341,7 +341,7 @@ pub const SCENARIOS: &[Scenario] = &[
         },
     },
     Scenario {
-        name: "policy-completed-after-approval-at-confirm",
+        name: "policy-completed-approved-at-confirm",
         why: "our policy asks for an approval only by the time of Confirm, and somebody signs it",
         system: courses::standard_with_late_instructions,
         drive: |world, id| {
