@@ -545,14 +545,12 @@ impl Payout {
             "burst" => self.program_now >= 20 && self.program_now * 12_960 > self.program_count * 10,
             "new-corridor" => !self.corridor_used,
             "same-again" => self.same > 0,
-            "just-under-threshold" => all.iter().any(|rule| match rule.looks {
-                Looks::Limit { micros } if self.is_looked_at(rule) => {
-                    let limit = i128::from(micros);
-                    let just_under = |it: i128| it <= limit && it * 10 >= limit * 9;
-                    let lately = self.lately.iter().filter(|it| just_under(i128::from(**it))).count();
-                    worth.is_some_and(just_under) && lately >= 2
-                }
-                _ => false,
+            "just-under-threshold" => all.iter().filter(|rule| self.is_looked_at(rule)).any(|rule| {
+                let Looks::Limit { micros } = rule.looks else { return false };
+                let limit = i128::from(micros);
+                let just_under = |it: i128| it <= limit && it * 10 >= limit * 9;
+                let lately = self.lately.iter().filter(|it| just_under(i128::from(**it))).count();
+                worth.is_some_and(just_under) && lately >= 2
             }),
             other => panic!("{other}"),
         }
