@@ -63,7 +63,10 @@ pub(crate) async fn of_transfer(
 /// An answer in time, or why there is none.
 async fn within<T>(call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     let late = || Error::Lost { stage: Stage::Call, source: format!("no answer within {} s", WITHIN.as_secs()).into() };
-    tokio::time::timeout(WITHIN, call).await.unwrap_or_else(|_| Err(late()))
+    match tokio::time::timeout(WITHIN, call).await {
+        Ok(answer) => answer,
+        Err(_) => Err(late()),
+    }
 }
 
 fn not_known(what: &str, error: &Error) -> Check {
