@@ -84,11 +84,12 @@ fn tell(public: PublicKey, json: bool) -> Outcome {
 fn new(file: &Path) -> Result<PublicKey, Failure> {
     let key = PrivateKey::generate()?;
     write_new(file, key.to_pem().expose_secret())
-        .map_err(|error| match error.kind() {
-            std::io::ErrorKind::AlreadyExists => {
+        .map_err(|error| {
+            if error.kind() == std::io::ErrorKind::AlreadyExists {
                 Failure::new(Exit::Conflict, format!("{} is there already, and left alone", file.display()))
+            } else {
+                anyhow::Error::new(error).context(format!("cannot write {}", file.display())).into()
             }
-            _ => anyhow::Error::new(error).context(format!("cannot write {}", file.display())).into(),
         })
         .map(|()| key.public())
 }

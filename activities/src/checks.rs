@@ -210,7 +210,8 @@ mod tests {
 
     fn request(amount: &str) -> PayoutRequest {
         PayoutRequest::parse(&json!({
-            "externalId": "inv-1", "walletId": "wa-1", "amount": amount, "asset": {"kind": "Erc20", "contract": USDC},
+            "externalId": "inv-1", "walletId": "wa-5pfuu-9euek-h0odgb6snva8ph3k", "amount": amount,
+            "asset": {"kind": "Erc20", "contract": USDC},
             "destination": {"kind": "Bank", "provider": "Borderless", "accountId": "acc-1", "instructionsId": "pi-1",
                             "currency": "BRL", "country": "BR", "purpose": "salary payment"},
         }))

@@ -45,7 +45,7 @@ pub struct Args {
     #[arg(long, requires = "program")]
     all: bool,
     /// With --all: which program
-    #[arg(long, requires = "all", value_parser = Program::parse)]
+    #[arg(long, requires = "all", conflicts_with = "id", value_parser = Program::parse)]
     program: Option<Program>,
     /// For which group [default: the one that is missing]
     #[arg(long)]

@@ -243,9 +243,10 @@ pub(super) async fn operate(system: &System, ana: &Signer, case: &Case, status: 
             Some(system.client().cancel(case.id, &order("the invoice was wrong")).await?)
         }
         Script::OurApproval | Script::OurDenial if status.stage == Stage::AwaitingApproval => {
-            let (value, why) = match case.script {
-                Script::OurDenial => (ApprovalValue::Deny, "nobody knows them"),
-                _ => (ApprovalValue::Approve, "it is the yearly bonus"),
+            let (value, why) = if case.script == Script::OurDenial {
+                (ApprovalValue::Deny, "nobody knows them")
+            } else {
+                (ApprovalValue::Approve, "it is the yearly bonus")
             };
             let expires = Timestamp::now() + Duration::from_secs(3600);
             let namespace = system.client().namespace();
