@@ -23,7 +23,7 @@ use temporalio_sdk::{
     interceptors::{ActivityInboundInterceptor, ExecuteActivityInput, ExecuteActivityOutput, Next},
 };
 
-use crate::harness::{World, instructions_after, order, quick};
+use crate::harness::{People, STANDARD, World, instructions_after, order, quick, unsigned};
 
 /// How an activity is failed, the first times that it runs for a payout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,9 +114,12 @@ fn contract() -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_activity_may_fail_before_it_acts_or_lose_its_answer_and_the_effect_is_one() -> Result<()> {
     let saboteur = Arc::new(Saboteur::default());
+    let policy = People::new(&["ana", "ben"])?.policy(STANDARD);
+    let policy = policy.replace("unsigned = \"refuse\"", "unsigned = \"allow\"").replace("3000 USD", "1000000 USD");
     let world = World::with(Options {
         cadence: quick(),
         interceptor: Some(Interceptor(saboteur.clone())),
+        policy,
         ..Options::default()
     })
     .await?;
@@ -144,6 +147,7 @@ async fn course(world: &World, saboteur: &Saboteur, activity: &str, failing: Fai
     let waits = |status: &Status| status.stage == Stage::AwaitingInstructions && status.waits_for.is_some();
     match activity {
         names::CLAIM_PAYOUT
+        | names::DECIDE_PAYOUT
         | names::QUOTE_PAYOUT
         | names::CREATE_PAYOUT
         | names::READ_PAYOUT
@@ -163,6 +167,25 @@ async fn course(world: &World, saboteur: &Saboteur, activity: &str, failing: Fai
             assert_eq!(world.outcome(id).await?.ending, Ending::Canceled, "{id}");
             assert_eq!(world.ledger(id).await?["payouts"][0]["status"], "Canceled", "{id}");
             assert_eq!(world.total(id, "confirmCalls").await?, 0, "{id}");
+        }
+        names::RECORD_APPROVAL => {
+            world.start(id, "1600000000").await?;
+            world.awaiting_approval(id).await?;
+            let people = People::new(&["ana", "ben"])?;
+            let answer = world.decide(&people, "ana", id, "treasury", true).await?;
+            assert_eq!(answer.answer, Verdict::Accepted, "{id}: {}", answer.says);
+            assert_eq!(world.outcome(id).await?.ending, Ending::Completed, "{id}");
+            assert_eq!(world.system.records().approvals(id).await?.len(), 1, "{id}");
+            world.paid_exactly_once(id).await?;
+        }
+        names::CHECK_ORDER => {
+            world.start(id, "1000000099").await?;
+            world.status_when(id, "the wait", waits).await?;
+            client.hold(id, &order("until it is ready")).await?;
+            assert_eq!(client.release(id, &unsigned("ready")).await?.answer, Verdict::Accepted, "{id}");
+            world.instruct(id).await?;
+            assert_eq!(world.outcome(id).await?.ending, Ending::Completed, "{id}");
+            world.paid_exactly_once(id).await?;
         }
         names::OPEN_ATTEMPT => {
             world.start(id, "1000000099").await?;
@@ -208,7 +231,8 @@ async fn books_agree(world: &World, id: &str) -> Result<()> {
 }
 
 /// Calls to the provider in the middle of which a worker is killed: the effect comes or not, the answer never.
-const CALLS: [(&str, &str, &str); 8] = [
+const CALLS: [(&str, &str, &str); 9] = [
+    (names::DECIDE_PAYOUT, "GET /wallets/*/assets", "afterEffect"),
     (names::QUOTE_PAYOUT, "POST /payouts/quote", "afterEffect"),
     (names::CREATE_PAYOUT, "POST /payouts", "beforeEffect"),
     (names::CREATE_PAYOUT, "POST /payouts", "afterEffect"),
@@ -220,10 +244,13 @@ const CALLS: [(&str, &str, &str); 8] = [
 ];
 /// Writes to the records, in the middle of which a worker is killed too.
 const WRITES: [&str; 3] = [names::CLOSE_GATE, names::RECORD_OUTCOME, names::CLAIM_PAYOUT];
+/// What a person asks for and asks again when there is no answer: a check, the verification of an approval or an order.
+const ASKED_AGAIN: [&str; 3] = [names::CHECK_PAYOUT, names::RECORD_APPROVAL, names::CHECK_ORDER];
 
 #[test]
 fn a_worker_is_killed_in_the_middle_of_every_activity() {
-    let killed: BTreeSet<&str> = CALLS.into_iter().map(|(activity, ..)| activity).chain(WRITES).collect();
+    let killed: BTreeSet<&str> =
+        CALLS.into_iter().map(|(activity, ..)| activity).chain(WRITES).chain(ASKED_AGAIN).collect();
     let contract = contract();
     assert_eq!(killed, contract.iter().map(String::as_str).collect());
 }
@@ -236,9 +263,9 @@ async fn a_worker_killed_in_the_middle_of_any_call_leaves_one_effect() -> Result
     let mut ids = Vec::new();
     for (n, (activity, on, when)) in CALLS.into_iter().enumerate() {
         let id = format!("killed-in-{n}");
-        // A quote names no payout: it is aimed at by being the first.
+        // Neither a quote nor what a wallet holds names a payout: they are aimed at by being the first.
         let mut slow = json!({"kind": "slow", "on": on, "when": when, "ms": 8_000});
-        if activity != names::QUOTE_PAYOUT {
+        if ![names::QUOTE_PAYOUT, names::DECIDE_PAYOUT].contains(&activity) {
             slow["externalId"] = json!(id);
         }
         let worker = world.worker_process()?;
