@@ -11,6 +11,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use futures::future::join_all;
 use remit_activities::PollCadence;
+use remit_client::Signer;
 use remit_domain::{Ending, Outcome as PayoutOutcome, PayoutRequest};
 use serde::Serialize;
 use serde_json::json;
@@ -82,7 +83,9 @@ impl Row {
 /// When the system does not start; with `--exit`, when a payout did not end as it should.
 pub async fn run(args: Args) -> Outcome {
     let stop = stop_on_signal()?;
+    let (ana, policy) = cases::policy_with_a_person()?;
     let options = Options {
+        policy,
         temporal_cli: args.temporal_cli.clone(),
         ui: WebUi::AnyPort,
         cadence: PollCadence { first: FIRST_POLL, ..PollCadence::default() },
@@ -95,7 +98,7 @@ pub async fn run(args: Args) -> Outcome {
         () = stop.cancelled() => return Ok(Exit::Failed),
     };
     let running = dev::announce(&system, "demo")?;
-    let shown = show(&mut system, &args, &stop).await;
+    let shown = show(&mut system, &ana, &args, &stop).await;
     running.retract();
     out::note("stopping");
     let stopped = system.stop().await;
@@ -104,9 +107,9 @@ pub async fn run(args: Args) -> Outcome {
     Ok(exit)
 }
 
-async fn show(system: &mut System, args: &Args, stop: &CancellationToken) -> Outcome {
+async fn show(system: &mut System, ana: &Signer, args: &Args, stop: &CancellationToken) -> Outcome {
     let rows = tokio::select! {
-        rows = play(system) => rows?,
+        rows = play(system, ana) => rows?,
         () = stop.cancelled() => return Ok(Exit::Failed),
     };
     if args.json {
@@ -130,7 +133,7 @@ async fn show(system: &mut System, args: &Args, stop: &CancellationToken) -> Out
 }
 
 /// Starts all payouts, follows them to their ends, and moves the time of the one that waits for a day.
-async fn play(system: &System) -> Result<Vec<Row>> {
+async fn play(system: &System, ana: &Signer) -> Result<Vec<Row>> {
     let mut requests = Vec::new();
     for case in Case::ALL {
         requests.push((case, cases::prepare(case, system.organisation()).await?));
@@ -144,7 +147,7 @@ async fn play(system: &System) -> Result<Vec<Row>> {
         join_all(starts).await.into_iter().collect::<Result<_>>()?
     };
     let (moved, live): (Vec<_>, Vec<_>) = requests.iter().partition(|(case, _)| case.script == Script::TimeMoves);
-    let follows = live.iter().map(|(case, request)| async move { (case.id, follow(system, case, request).await) });
+    let follows = live.iter().map(|(case, request)| async move { (case.id, follow(system, ana, case, request).await) });
     let voter = cases::approve(system);
     let mut ends: BTreeMap<&str, Result<PayoutOutcome>> = BTreeMap::new();
     tokio::select! {
@@ -152,7 +155,7 @@ async fn play(system: &System) -> Result<Vec<Row>> {
         error = voter => return Err(error),
     }
     for (case, request) in moved {
-        ends.insert(case.id, move_time(system, case, request).await);
+        ends.insert(case.id, move_time(system, ana, case, request).await);
     }
 
     let mut rows = Vec::new();
@@ -167,7 +170,7 @@ async fn play(system: &System) -> Result<Vec<Row>> {
 }
 
 /// Tells what happens to a payout until it ends.
-async fn follow(system: &System, case: &Case, request: &PayoutRequest) -> Result<PayoutOutcome> {
+async fn follow(system: &System, ana: &Signer, case: &Case, request: &PayoutRequest) -> Result<PayoutOutcome> {
     let id = request.external_id.as_str();
     let telling = async {
         let mut story = Story::default();
@@ -176,7 +179,7 @@ async fn follow(system: &System, case: &Case, request: &PayoutRequest) -> Result
             if let Ok(status) = system.client().status(id).await {
                 story.news(&status).iter().for_each(|line| say(case.id, line));
                 // Not answered is not ordered: asked again at the next look.
-                if !ordered && let Ok(Some(answer)) = cases::operate(system, case, &status).await {
+                if !ordered && let Ok(Some(answer)) = cases::operate(system, ana, case, &status).await {
                     say(case.id, &format!("ordered by a person: {}", answer.says));
                     ordered = true;
                 }
@@ -192,11 +195,11 @@ async fn follow(system: &System, case: &Case, request: &PayoutRequest) -> Result
 }
 
 /// Moves the payout's time, with the organisation's and the records', past the day it may wait.
-async fn move_time(system: &System, case: &Case, request: &PayoutRequest) -> Result<PayoutOutcome> {
+async fn move_time(system: &System, ana: &Signer, case: &Case, request: &PayoutRequest) -> Result<PayoutOutcome> {
     say(case.id, "its time is moved by 25 hours");
     let workflow_id = request.key().workflow_id();
     system.advance(&[&workflow_id], cases::MOVED).await?;
-    follow(system, case, request).await
+    follow(system, ana, case, request).await
 }
 
 async fn row(

@@ -4,8 +4,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use remit::{
-    codec, demo, deployment, dev, doctor,
+    approval, audit, codec, demo, deployment, dev, doctor,
     exit::{Exit, Failure, Outcome},
+    key,
     logging::{self, Voice},
     out, payout, policy, relay, replay, sandbox, screening,
     settings::{Flags, Settings},
@@ -47,9 +48,18 @@ enum Command {
     /// Start payouts and see how they go
     #[command(subcommand)]
     Payout(payout::Command),
-    /// The rules about what may be paid
+    /// Payouts that wait for people's approval: list, approve, deny
+    #[command(subcommand)]
+    Approval(approval::Command),
+    /// What may be paid: write, try out, publish and take back
     #[command(subcommand)]
     Policy(policy::Command),
+    /// The record of what was decided, ordered and done: verify it, read it, sign how far it is
+    #[command(subcommand)]
+    Audit(audit::Command),
+    /// The keys that people, starters and publishers sign with
+    #[command(subcommand)]
+    Key(key::Command),
     /// The webhook at Dfns and its secret; what arrived and what did not
     #[command(subcommand)]
     Webhook(webhook::Command),
@@ -81,7 +91,10 @@ impl Command {
             Self::Dev(_)
             | Self::Demo(_)
             | Self::Payout(_)
+            | Self::Approval(_)
             | Self::Policy(_)
+            | Self::Audit(_)
+            | Self::Key(_)
             | Self::Webhook(_)
             | Self::Screening(_)
             | Self::Codec(_)
@@ -120,7 +133,10 @@ async fn run(command: Command, settings: &Settings) -> Outcome {
         Command::Dev(args) => dev::run(args, settings).await,
         Command::Demo(args) => demo::run(args).await,
         Command::Payout(command) => payout::run(command, settings).await,
+        Command::Approval(command) => approval::run(command, settings).await,
         Command::Policy(command) => policy::run(command, settings).await,
+        Command::Audit(command) => audit::run(command, settings).await,
+        Command::Key(command) => key::run(command),
         Command::Webhook(command) => webhook::run(command, settings).await,
         Command::Screening(command) => screening::run(command, settings).await,
         Command::Codec(command) => codec::run(command, settings).await,

@@ -10,6 +10,7 @@ mod start;
 mod watch;
 
 pub(crate) use list::rfc3339;
+pub(crate) use order::user;
 pub(crate) use watch::Story;
 
 use crate::{exit::Outcome, settings::Settings};
@@ -32,7 +33,7 @@ pub enum Command {
     /// Hold a payout back before it is confirmed
     Hold(order::Args),
     /// Let a payout that was held back go on
-    Release(order::Args),
+    Release(order::ReleaseArgs),
     /// Decide about a payout in doubt (stage NeedsPerson)
     Resolve(resolve::Args),
     /// Make another attempt at a payout that ended unpaid, once it is proven that it cannot pay any more
@@ -52,7 +53,7 @@ pub async fn run(command: Command, settings: &Settings) -> Outcome {
         Command::Watch(args) => watch::run(args, settings).await,
         Command::Cancel(args) => order::run(order::Kind::Cancel, args, settings).await,
         Command::Hold(args) => order::run(order::Kind::Hold, args, settings).await,
-        Command::Release(args) => order::run(order::Kind::Release, args, settings).await,
+        Command::Release(args) => order::release(args, settings).await,
         Command::Resolve(args) => resolve::run(args, settings).await,
         Command::Retry(args) => retry::run(args, settings).await,
     }

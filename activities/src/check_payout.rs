@@ -41,7 +41,7 @@ pub(crate) async fn check_payout(all: &Activities, input: CheckPayout) -> Result
             return Ok(Checking::Checked { check: Box::new(check) });
         }
     };
-    let PayoutCheck { request, offers, checks, .. } = &mut check;
+    let PayoutCheck { key, request, offers, checks, .. } = &mut check;
     match quote_payout(all, QuotePayout { request: request.clone() }).await {
         Ok(Quoted::Offers { offers: quoted }) => {
             checks.push(quote(&quoted));
@@ -63,8 +63,7 @@ pub(crate) async fn check_payout(all: &Activities, input: CheckPayout) -> Result
             return Ok(Checking::Checked { check: Box::new(check) });
         }
     };
-    let in_flight =
-        all.records.in_flight(request.wallet_id.as_str(), &request.asset.label(), check.key.as_str()).await?;
+    let in_flight = all.records.in_flight(request.wallet_id.as_str(), &request.asset.label(), key.as_str()).await?;
     let (ruled, of_transfer) = futures::join!(
         forecast(all, request, &assets, address.as_deref(), offers.first().cloned()),
         checks::of_transfer(&all.dfns, request, &assets, address.as_deref(), in_flight),

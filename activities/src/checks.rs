@@ -63,7 +63,10 @@ pub(crate) async fn of_transfer(
 /// An answer in time, or why there is none.
 async fn within<T>(call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     let late = || Error::Lost { stage: Stage::Call, source: format!("no answer within {} s", WITHIN.as_secs()).into() };
-    tokio::time::timeout(WITHIN, call).await.unwrap_or_else(|_| Err(late()))
+    match tokio::time::timeout(WITHIN, call).await {
+        Ok(answer) => answer,
+        Err(_) => Err(late()),
+    }
 }
 
 fn not_known(what: &str, error: &Error) -> Check {
@@ -207,7 +210,8 @@ mod tests {
 
     fn request(amount: &str) -> PayoutRequest {
         PayoutRequest::parse(&json!({
-            "externalId": "inv-1", "walletId": "wa-1", "amount": amount, "asset": {"kind": "Erc20", "contract": USDC},
+            "externalId": "inv-1", "walletId": "wa-5pfuu-9euek-h0odgb6snva8ph3k", "amount": amount,
+            "asset": {"kind": "Erc20", "contract": USDC},
             "destination": {"kind": "Bank", "provider": "Borderless", "accountId": "acc-1", "instructionsId": "pi-1",
                             "currency": "BRL", "country": "BR", "purpose": "salary payment"},
         }))

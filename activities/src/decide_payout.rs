@@ -25,8 +25,13 @@ use crate::{
 pub(crate) enum At<'a> {
     Start,
     /// Before the start, for somebody who wants to know: what the quote says is looked at already.
-    Forecast { offer: Option<Offer> },
-    Confirm { address: &'a str, offer: Option<Offer> },
+    Forecast {
+        offer: Option<Offer>,
+    },
+    Confirm {
+        address: &'a str,
+        offer: Option<Offer>,
+    },
 }
 
 /// Everything is looked up first; then, in one transaction, the limits are counted, the policy decides and the

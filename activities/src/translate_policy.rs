@@ -151,6 +151,7 @@ fn dfns_rule(kind: &Kind, named: Option<&BTreeSet<String>>) -> Result<PolicyRule
         }
         Kind::NewBeneficiary { .. }
         | Kind::FeeLimit { .. }
+        | Kind::SlippageLimit { .. }
         | Kind::BusinessHours { .. }
         | Kind::Screening
         | Kind::Anomaly { .. } => Err("Dfns has no such rule".to_owned()),
@@ -282,7 +283,9 @@ impl fmt::Display for Says<'_> {
             self.rule.configuration.as_ref().and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
         let figure = |name: &str| match &figures[name] {
             Value::String(text) => text.clone(),
-            other => other.to_string(),
+            other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
+                other.to_string()
+            }
         };
         match self.rule.kind {
             RuleKind::AlwaysTrigger => f.write_str("always")?,

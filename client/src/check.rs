@@ -7,7 +7,7 @@ use remit_workflows::{
     contract::{Checking, PayoutCheck},
     names,
 };
-use temporalio_client::{WorkflowIdConflictPolicy, WorkflowIdReusePolicy, WorkflowStartOptions};
+use temporalio_client::{NamespacedClient, WorkflowIdConflictPolicy, WorkflowIdReusePolicy, WorkflowStartOptions};
 use temporalio_common::data_converters::RawValue;
 
 use crate::{

@@ -21,8 +21,10 @@ pub struct Filter {
     pub wallet: Option<WalletId>,
     /// Only those started before this.
     pub started_before: Option<SystemTime>,
-    /// Only those that wait for somebody: a person's decision, a release, an approval at the provider.
+    /// Only those that wait for somebody: a person's decision, a release, an approval here or at the provider.
     pub needs_attention: bool,
+    /// Only those that wait for this one, in the words of [`search`], such as [`search::AN_APPROVAL`].
+    pub waits_for: Option<&'static str>,
     /// Only with such runs.
     pub runs: Runs,
     /// At most so many; default 50.
@@ -88,6 +90,7 @@ impl Default for Filter {
             wallet: None,
             started_before: None,
             needs_attention: false,
+            waits_for: None,
             runs: Runs::All,
             limit: 50,
         }
@@ -168,9 +171,11 @@ fn query(filter: &Filter) -> String {
         all.push(format!("StartTime < '{}'", before.strftime("%FT%TZ")));
     }
     if filter.needs_attention {
-        let somebody = [search::A_PERSON, search::A_RELEASE, search::PROVIDER_APPROVAL].map(quoted);
+        let somebody =
+            [search::A_PERSON, search::A_RELEASE, search::AN_APPROVAL, search::PROVIDER_APPROVAL].map(quoted);
         all.push(format!("{} IN ({})", names::SEARCH_WAITS_FOR, somebody.join(", ")));
     }
+    all.extend(filter.waits_for.map(|who| equals(names::SEARCH_WAITS_FOR, who)));
     match filter.runs {
         Runs::Open => all.push("ExecutionStatus = 'Running'".to_owned()),
         Runs::Closed => all.push("ExecutionStatus != 'Running'".to_owned()),
@@ -197,6 +202,7 @@ mod tests {
             wallet: Some(WalletId::parse("wa-5pfuu-9euek-h0odgb6snva8ph3k").expect("a wallet")),
             started_before: Some(SystemTime::UNIX_EPOCH),
             needs_attention: true,
+            waits_for: Some(search::AN_APPROVAL),
             runs: Runs::Open,
             limit: 10,
         };
@@ -204,7 +210,8 @@ mod tests {
             query(&filter),
             "WorkflowType = 'payout' AND RemitStage = 'NeedsPerson' AND RemitProgram = 'payroll' AND \
              RemitWallet = 'wa-5pfuu-9euek-h0odgb6snva8ph3k' AND StartTime < '1970-01-01T00:00:00Z' AND \
-             RemitWaitsFor IN ('a person', 'a release', 'provider approval') AND ExecutionStatus = 'Running'"
+             RemitWaitsFor IN ('a person', 'a release', 'an approval', 'provider approval') AND \
+             RemitWaitsFor = 'an approval' AND ExecutionStatus = 'Running'"
         );
     }
 

@@ -67,7 +67,7 @@ async fn decode(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Str
         Ok(payloads) => {
             write(&shared, shared.codec.decode(&context, payloads).await.map_err(|error| error.to_string()))
         }
-        Err(refused) => refused,
+        Err(refused) => *refused,
     }
 }
 
@@ -77,18 +77,18 @@ async fn encode(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Str
         Ok(payloads) => {
             write(&shared, shared.codec.encode(&context, payloads).await.map_err(|error| error.to_string()))
         }
-        Err(refused) => refused,
+        Err(refused) => *refused,
     }
 }
 
-fn read(shared: &Shared, headers: &HeaderMap, body: &str) -> Result<Vec<Payload>, Response> {
+fn read(shared: &Shared, headers: &HeaderMap, body: &str) -> Result<Vec<Payload>, Box<Response>> {
     if let Some(token) = &shared.access.token {
         let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let given = given.strip_prefix("Bearer ").unwrap_or_default();
         // Compared by their digests, so that how long it takes says nothing of the token.
         let digest = |text: &str| ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
         if digest(given).as_ref() != digest(token.expose_secret()).as_ref() {
-            return Err(answer(shared, (StatusCode::UNAUTHORIZED, "expected the codec server's token")));
+            return Err(Box::new(answer(shared, (StatusCode::UNAUTHORIZED, "expected the codec server's token"))));
         }
     }
     let payload = |wire: WirePayload| -> Option<Payload> {
@@ -98,7 +98,10 @@ fn read(shared: &Shared, headers: &HeaderMap, body: &str) -> Result<Vec<Payload>
     };
     let wire: Option<Wire> = serde_json::from_str(body).ok();
     wire.and_then(|wire| wire.payloads.into_iter().map(payload).collect()).ok_or_else(|| {
-        answer(shared, (StatusCode::BAD_REQUEST, "expected {\"payloads\": [{\"metadata\": {…}, \"data\": \"…\"}]}"))
+        Box::new(answer(
+            shared,
+            (StatusCode::BAD_REQUEST, "expected {\"payloads\": [{\"metadata\": {…}, \"data\": \"…\"}]}"),
+        ))
     })
 }
 

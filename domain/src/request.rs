@@ -213,20 +213,8 @@ fn destination(fields: &mut Fields<'_>, errors: &mut Vec<FieldError>) -> Option<
         fields.text("provider", errors, |p| if p == "Borderless" { Ok(p.to_owned()) } else { Err("\"Borderless\"") });
     let account_id = fields.text("accountId", errors, opaque);
     let instructions_id = fields.text("instructionsId", errors, opaque);
-    let currency = fields.text("currency", errors, |code| {
-        let upper = code.bytes().all(|b| b.is_ascii_uppercase());
-        iso_currency::Currency::from_code(code)
-            .filter(|_| upper)
-            .map(|c| c.code().to_owned())
-            .ok_or("an ISO 4217 currency code in capitals, e.g. \"BRL\"")
-    });
-    let country = fields.text("country", errors, |code| {
-        let upper = code.len() == 2 && code.bytes().all(|b| b.is_ascii_uppercase());
-        rust_iso3166::from_alpha2(code)
-            .filter(|_| upper)
-            .map(|c| c.alpha2.to_owned())
-            .ok_or("an ISO 3166-1 country code of two capitals, e.g. \"BR\"")
-    });
+    let currency = fields.text("currency", errors, currency);
+    let country = fields.text("country", errors, country);
     let purpose = fields.text("purpose", errors, |text| {
         Purpose::parse(text)
             .ok_or("one of the payment purposes, e.g. \"salary payment\" (`remit payout start --help` lists them)")
@@ -239,6 +227,26 @@ fn destination(fields: &mut Fields<'_>, errors: &mut Vec<FieldError>) -> Option<
         country: country?,
         purpose: purpose?,
     }))
+}
+
+/// # Errors
+/// What was expected, when the text is no ISO 4217 code.
+pub(crate) fn currency(code: &str) -> Result<String, &'static str> {
+    let upper = code.bytes().all(|b| b.is_ascii_uppercase());
+    iso_currency::Currency::from_code(code)
+        .filter(|_| upper)
+        .map(|c| c.code().to_owned())
+        .ok_or("an ISO 4217 currency code in capitals, e.g. \"BRL\"")
+}
+
+/// # Errors
+/// What was expected, when the text is no ISO 3166-1 alpha-2 code.
+pub(crate) fn country(code: &str) -> Result<String, &'static str> {
+    let upper = code.len() == 2 && code.bytes().all(|b| b.is_ascii_uppercase());
+    rust_iso3166::from_alpha2(code)
+        .filter(|_| upper)
+        .map(|c| c.alpha2.to_owned())
+        .ok_or("an ISO 3166-1 country code of two capitals, e.g. \"BR\"")
 }
 
 fn guards(fields: &mut Fields<'_>, errors: &mut Vec<FieldError>) -> Option<Guards> {

@@ -42,15 +42,23 @@ impl PrivateKey {
         Self::from_pkcs8(pkcs8)
     }
 
+    /// The key of these 32 secret bytes (RFC 8032 §5.1.5), for tests that need the same key again: a seed that a person
+    /// can write down is one that another can guess.
+    ///
+    /// # Errors
+    /// [`KeyError::Private`], never in practice.
+    pub fn from_seed(seed: [u8; 32]) -> Result<Self, KeyError> {
+        let seed = Zeroizing::new(seed);
+        Self::from_pkcs8(Zeroizing::new([&PKCS8_V1[..], &seed[..]].concat()))
+    }
+
     /// A new key, from the system's random bytes.
     ///
     /// # Errors
     /// [`KeyError::NoRandom`].
     pub fn generate() -> Result<Self, KeyError> {
-        let seed: [u8; 32] = ring::rand::generate(&SystemRandom::new()).map_err(|_| KeyError::NoRandom)?.expose();
-        let seed = Zeroizing::new(seed);
         // Not `Ed25519KeyPair::generate_pkcs8`: that writes version 2, which OpenSSL 3.0 does not read.
-        Self::from_pkcs8(Zeroizing::new([&PKCS8_V1[..], &seed[..]].concat()))
+        Self::from_seed(ring::rand::generate(&SystemRandom::new()).map_err(|_| KeyError::NoRandom)?.expose())
     }
 
     /// Reads the PEM in a file.

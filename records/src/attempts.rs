@@ -1,5 +1,8 @@
 //! Attempts of a payout: the next one is opened in the transaction that closes the one before.
 
+use serde_json::json;
+
+use crate::audit::{append, sha256};
 use crate::row::{PayoutRow, read_newest, usable};
 use crate::{Error, Records};
 
@@ -106,8 +109,11 @@ impl Records {
             .bind(&key)
             .execute(&mut *tx)
             .await?;
+            let attempt = newest.attempt + 1;
+            let body = json!({"attempt": attempt, "after": newest_key, "whySha256": sha256(why.as_bytes())});
+            append(&mut tx, "attempt.opened", Some(&key), &body).await?;
             tx.commit().await?;
-            Ok(OpenedAttempt::Opened { key, attempt: newest.attempt + 1 })
+            Ok(OpenedAttempt::Opened { key, attempt })
         })
         .await
     }

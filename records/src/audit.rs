@@ -75,7 +75,6 @@ impl AuditHead {
 }
 
 /// What precedes the first record.
-#[allow(dead_code)]
 pub(crate) const NOTHING: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 /// How many records are read at once.
 const MOST: u32 = 1000;

@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use serde_json::json;
+use sqlx::Row;
+
+use crate::audit::{append, sha256};
 use crate::row::{read, usable};
 use crate::{Error, Records};
 
@@ -102,6 +106,9 @@ impl Records {
             .await?
             .rows_affected();
             let row = read(&mut tx, key).await?;
+            if taken == 1 {
+                append(&mut tx, "gate.taken", Some(key), &json!({"address": address})).await?;
+            }
             tx.commit().await?;
 
             let Some(row) = row else { return Ok(GateAnswer::NotClaimed) };
@@ -132,17 +139,18 @@ impl Records {
             let mut tx = self.begin().await?;
             let noted = sqlx::query(
                 "UPDATE payouts SET confirm_sent_at = (SELECT now_us FROM clock) \
-                 WHERE payout_key = $1 AND gate = 'confirming'",
+                 WHERE payout_key = $1 AND gate = 'confirming' RETURNING payout, gate_address",
             )
             .bind(key)
-            .execute(&mut *tx)
-            .await?
-            .rows_affected();
+            .fetch_optional(&mut *tx)
+            .await?;
+            let noted = noted.ok_or_else(|| Error::broken("its gate is not taken; take it before anything is sent"))?;
+            let (payout, address): (Option<String>, Option<String>) =
+                (noted.try_get("payout")?, noted.try_get("gate_address")?);
+            let body = json!({"payout": payout, "address": address});
+            append(&mut tx, "confirm.intended", Some(key), &body).await?;
             tx.commit().await?;
-            match noted {
-                1 => Ok(()),
-                _ => Err(Error::broken("its gate is not taken; take it before anything is sent")),
-            }
+            Ok(())
         })
         .await
     }
@@ -174,6 +182,9 @@ impl Records {
             .await?
             .rows_affected();
             let row = read(&mut tx, key).await?;
+            if closed == 1 {
+                append(&mut tx, "gate.closed", Some(key), &json!({"whySha256": sha256(why.as_bytes())})).await?;
+            }
             tx.commit().await?;
 
             let Some(row) = row else { return Ok(CloseAnswer::NotClaimed) };

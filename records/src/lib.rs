@@ -3,7 +3,9 @@
 //! One row per attempt of a payout holds the claim of its key, the exact bytes of the create request, the
 //! provider's id for it, the confirm gate and the outcome. Everything in the row is written once; nothing is
 //! deleted. Beside them: which of the provider's objects belong to which payout, and an inbox of the provider's
-//! events. The store takes locks and writes; it does not decide.
+//! events; the policy's revisions, what was decided by them, what each payout holds of every limit, people's signed
+//! approvals, and an audit record in which every record holds the hash of the one before. The store takes locks and
+//! writes; it does not decide.
 //!
 //! SQLite in a file (`sqlite://path`) is the embedded default, Postgres (`postgres://…`) is for production.
 //! One SQL text serves both; only the migrations differ.
@@ -32,6 +34,7 @@ mod routes;
 mod row;
 mod schema;
 mod store;
+mod verify;
 
 pub use approvals::{AddedApproval, ApprovalRow, NewApproval, Void};
 pub use attempts::OpenedAttempt;
@@ -51,3 +54,4 @@ pub use revisions::{AddedRevision, NewRevision, RevisionRow, SignedRevision};
 pub use routes::Route;
 pub use row::PayoutRow;
 pub use store::{Options, Records};
+pub use verify::{Chain, Checkpoint, Checkpointed, Verified};

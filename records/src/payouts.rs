@@ -118,6 +118,12 @@ impl Records {
                 .rows_affected(),
             };
             let row = read(&mut tx, key).await?;
+            if made == 1 {
+                let body = json!({
+                    "digest": digest, "wallet": wallet, "asset": asset, "amount": amount, "program": program,
+                });
+                append(&mut tx, "payout.claimed", Some(key), &body).await?;
+            }
             tx.commit().await?;
 
             let Some(row) = row else { return Ok(Claim::NotOpened) };
@@ -147,7 +153,7 @@ impl Records {
     pub async fn keep_create_body(&self, key: &str, digest: &str, body: &[u8]) -> Result<Vec<u8>, Error> {
         self.bounded(format!("keep the create request of payout {key:?}"), async {
             let mut tx = self.begin().await?;
-            sqlx::query(
+            let kept = sqlx::query(
                 "UPDATE payouts SET create_body = $3 \
                  WHERE payout_key = $1 AND digest = $2 AND create_body IS NULL",
             )
@@ -155,8 +161,13 @@ impl Records {
             .bind(digest)
             .bind(body)
             .execute(&mut *tx)
-            .await?;
+            .await?
+            .rows_affected();
             let row = claimed(&mut tx, key).await?;
+            if kept == 1 {
+                let body = json!({"digest": digest, "bodySha256": sha256(body), "bytes": body.len()});
+                append(&mut tx, "create.intended", Some(key), &body).await?;
+            }
             tx.commit().await?;
 
             if row.digest != digest {
@@ -196,6 +207,9 @@ impl Records {
                 && let Mapped::Other { key: owner } = objects::map(&mut tx, ObjectKind::Payout, payout, key).await?
             {
                 return Err(belongs(payout, &owner));
+            }
+            if noted == 1 {
+                append(&mut tx, "create.done", Some(key), &json!({"payout": payout})).await?;
             }
             tx.commit().await?;
 

@@ -6,7 +6,7 @@ use serde_json::json;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
-use crate::audit::{append, number};
+use crate::audit::{append, number, sha256};
 use crate::page::page;
 use crate::row::{timestamp, usable};
 use crate::{Cursor, Error, Page, Records};
@@ -94,7 +94,7 @@ const MOST: u32 = 500;
 macro_rules! columns {
     () => {
         "payout_key, chain, asset, program, counterparty, wallet, country, currency, purpose, source, amount, usd, \
-         state, asked_at, taken_at, spent_at, settled_at, why"
+         state, asked_at, taken_at, counts_at, settled_at, why"
     };
 }
 
@@ -167,7 +167,7 @@ impl Records {
                 return Ok(Settled::NotFinished);
             }
             if let Some(state) = settle_within(&mut tx, key, settle, why).await? {
-                let body = json!({"reservation": state.as_str()});
+                let body = json!({"reservation": state.as_str(), "whySha256": sha256(why.as_bytes())});
                 append(&mut tx, "reservation.settled", Some(key), &body).await?;
                 tx.commit().await?;
                 return Ok(Settled::Now);
@@ -216,13 +216,13 @@ pub(crate) async fn settle_within(
         Settle::Held => return Ok(None),
         Settle::Spent => (
             "UPDATE reservations SET state = 'spent', why = $2, settled_at = (SELECT now_us FROM clock), \
-             spent_at = (SELECT COALESCE(p.confirm_sent_at, CASE p.gate WHEN 'confirming' THEN p.gate_moved_at END, \
+             counts_at = (SELECT COALESCE(p.confirm_sent_at, CASE p.gate WHEN 'confirming' THEN p.gate_moved_at END, \
              (SELECT now_us FROM clock)) FROM payouts p WHERE p.payout_key = reservations.payout_key) \
              WHERE payout_key = $1 AND state = 'open'",
             ReservationState::Spent,
         ),
         Settle::Released => (
-            "UPDATE reservations SET state = 'released', why = $2, settled_at = (SELECT now_us FROM clock) \
+            "UPDATE reservations SET state = 'released', counts_at = NULL, why = $2, settled_at = (SELECT now_us FROM clock) \
              WHERE payout_key = $1 AND state = 'open'",
             ReservationState::Released,
         ),
@@ -245,6 +245,7 @@ fn decode(row: &AnyRow) -> Result<Reservation, Error> {
         at.map(timestamp).transpose()
     };
     let usd: Option<i64> = row.try_get("usd")?;
+    let state = ReservationState::parse(&row.try_get::<String, _>("state")?)?;
     let mut traits = Traits(Default::default());
     for dimension in Dimension::ALL {
         traits.0.insert(dimension, row.try_get(dimension.as_str())?);
@@ -254,10 +255,10 @@ fn decode(row: &AnyRow) -> Result<Reservation, Error> {
         traits,
         amount: row.try_get("amount")?,
         usd: usd.map(|_| number(row, "usd").map(MicroUsd)).transpose()?,
-        state: ReservationState::parse(&row.try_get::<String, _>("state")?)?,
+        state,
         asked_at: timestamp(row.try_get("asked_at")?)?,
         taken_at: timestamp(row.try_get("taken_at")?)?,
-        spent_at: time("spent_at")?,
+        spent_at: if state == ReservationState::Spent { time("counts_at")? } else { None },
         settled_at: time("settled_at")?,
         why: row.try_get("why")?,
     })

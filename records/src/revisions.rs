@@ -208,21 +208,22 @@ async fn stands_in_the_way(
     connection: &mut AnyConnection,
     new: &NewRevision<'_>,
 ) -> Result<Option<AddedRevision>, Error> {
-    let same = sqlx::query("SELECT hash FROM policy_revisions WHERE number = $1")
-        .bind(i64::from(new.number))
-        .fetch_optional(&mut *connection)
-        .await?;
-    if let Some(row) = same {
-        let hash: String = row.try_get("hash")?;
-        return Ok(Some(if hash == new.hash { AddedRevision::Already } else { AddedRevision::Taken { hash } }));
-    }
+    // The newest first: one that comes between the two statements is then found by its number, here or by the insert.
     let newest = sqlx::query("SELECT number, hash FROM policy_revisions ORDER BY number DESC LIMIT 1")
-        .fetch_optional(connection)
+        .fetch_optional(&mut *connection)
         .await?;
     let (number, previous) = match newest {
         Some(row) => (count(&row, "number")? + 1, Some(row.try_get::<String, _>("hash")?)),
         None => (1, None),
     };
+    let same = sqlx::query("SELECT hash FROM policy_revisions WHERE number = $1")
+        .bind(i64::from(new.number))
+        .fetch_optional(connection)
+        .await?;
+    if let Some(row) = same {
+        let hash: String = row.try_get("hash")?;
+        return Ok(Some(if hash == new.hash { AddedRevision::Already } else { AddedRevision::Taken { hash } }));
+    }
     let follows = new.number == number && new.previous == previous.as_deref();
     Ok((!follows).then_some(AddedRevision::NotNext { number, previous }))
 }

@@ -1,6 +1,6 @@
 //! The migrations, built into the program. They only go forward: a released file is never changed.
 
-use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
 use sqlx::{AnyConnection, Connection, SqlSafeStr};
 
 use crate::Error;
@@ -37,10 +37,45 @@ pub(crate) async fn migrate(place: &Place, connection: &mut AnyConnection) -> Re
             all.commit().await?;
         }
         // The library takes an advisory lock and runs each step in a transaction of its own.
-        Place::Postgres { .. } => migrator(POSTGRES).run_direct(None, connection, false).await?,
+        Place::Postgres { .. } if may_migrate(connection).await? => {
+            migrator(POSTGRES).run_direct(None, connection, false).await?;
+        }
+        Place::Postgres { .. } => expect_all_applied(connection).await?,
     }
     Ok(())
 }
+
+/// Whether this role may make tables. A worker's need not: see grants.sql.
+async fn may_migrate(connection: &mut AnyConnection) -> Result<bool, Error> {
+    let (may,): (Option<bool>,) =
+        sqlx::query_as("SELECT has_schema_privilege(current_schema(), 'CREATE')").fetch_one(connection).await?;
+    Ok(may.unwrap_or(true))
+}
+
+/// What the library does before it migrates, for a role that may only look.
+async fn expect_all_applied(connection: &mut AnyConnection) -> Result<(), Error> {
+    let applied = connection.list_applied_migrations(TABLE).await?;
+    let ours = migrator(POSTGRES);
+    if let Some(newer) = applied.iter().find(|it| !ours.version_exists(it.version)) {
+        return Err(MigrateError::VersionMissing(newer.version).into());
+    }
+    for step in ours.iter() {
+        match applied.iter().find(|it| it.version == step.version) {
+            Some(it) if it.checksum == step.checksum => {}
+            Some(_) => return Err(MigrateError::VersionMismatch(step.version).into()),
+            None => {
+                return Err(Error::broken(format!(
+                    "migration {} is not applied, and this role may not do it: open the records once as their owner",
+                    step.version
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Where the library notes what was applied.
+const TABLE: &str = "_sqlx_migrations";
 
 fn migrator(steps: &'static [Step]) -> Migrator {
     let migration = |step: &'static Step| {

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use ring::hmac;
 use serde::Serialize;
-use serde_json::value::RawValue;
+use serde_json::{Value, value::RawValue};
 
 use crate::clock::{self, Due as ClockDue};
-use crate::faults::{FaultKind, Place};
+use crate::faults::{self, FaultKind, Place};
 use crate::ids::hex;
 use crate::organisation::{State, wall_seconds};
 use crate::table::{Row, Table};
@@ -217,7 +217,12 @@ pub(crate) fn emit(state: &mut State, kind: &str, data: &impl Serialize, externa
             let event = make(state, &webhook_id, fault.word_or("payout.weather.changed"), data.clone());
             queue(state, event);
         }
-        let event = make(state, &webhook_id, kind, data.clone());
+        let odd = state.faults.strike(FaultKind::UnknownWordInWebhook, place).and_then(|fault| fault.field_and_word());
+        let data = match odd {
+            Some((field, word)) => with_word(&data, &field, &word).unwrap_or_else(|| data.clone()),
+            None => data.clone(),
+        };
+        let event = make(state, &webhook_id, kind, data);
         if state.faults.strike(FaultKind::LoseWebhook, place).is_some() {
             lose(state, &event);
         } else if let Some(fault) = state.faults.strike(FaultKind::DelayWebhook, place) {
@@ -232,6 +237,12 @@ pub(crate) fn emit(state: &mut State, kind: &str, data: &impl Serialize, externa
             queue(state, event);
         }
     }
+}
+
+fn with_word(data: &RawValue, field: &str, word: &str) -> Option<Box<RawValue>> {
+    let mut value: Value = serde_json::from_str(data.get()).ok()?;
+    faults::replace(&mut value, field, word);
+    serde_json::value::to_raw_value(&value).ok()
 }
 
 /// A timer of a delivery.

@@ -19,12 +19,14 @@ pub(crate) enum FaultKind {
     ReadsLag,
     UnknownStatus,
     UnknownNetwork,
+    UnknownWord,
     QuoteWithoutOffers,
     NeverInstructions,
     AddressChangesAtConfirm,
     TwoConfirmsAccepted,
     WrongAddressInWebhook,
     UnknownEventKind,
+    UnknownWordInWebhook,
     LoseWebhook,
     DoubleWebhook,
     DelayWebhook,
@@ -35,7 +37,7 @@ impl FaultKind {
     /// Where a fault of this kind strikes when the entry does not say.
     fn usual_place(self) -> &'static str {
         match self {
-            Self::Status | Self::CutConnection | Self::Slow | Self::RateLimited => "* /**",
+            Self::Status | Self::CutConnection | Self::Slow | Self::RateLimited | Self::UnknownWord => "* /**",
             Self::EmptyBody | Self::TwoConfirmsAccepted => "POST /payouts/*/action",
             Self::ReadsLag | Self::UnknownNetwork => "GET /**",
             Self::UnknownStatus => "GET /payouts/**",
@@ -44,6 +46,7 @@ impl FaultKind {
             Self::NeverInstructions => "POST /payouts",
             Self::WrongAddressInWebhook
             | Self::UnknownEventKind
+            | Self::UnknownWordInWebhook
             | Self::LoseWebhook
             | Self::DoubleWebhook
             | Self::DelayWebhook
@@ -54,7 +57,14 @@ impl FaultKind {
     fn needs_ms(self) -> bool {
         matches!(self, Self::Slow | Self::ReadsLag | Self::DelayWebhook)
     }
+
+    fn needs_field(self) -> bool {
+        matches!(self, Self::UnknownWord | Self::UnknownWordInWebhook)
+    }
 }
+
+/// A word that nobody documents, where a fault names none.
+const WORD: &str = "Nebulous";
 
 /// Before the call has had its effect, or after.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,6 +113,9 @@ pub(crate) struct Fault {
     /// The unknown word to use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) word: Option<String>,
+    /// For `unknownWord` and `unknownWordInWebhook`: the name of the fields that show it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) field: Option<String>,
 }
 
 fn before_effect() -> When {
@@ -130,11 +143,17 @@ impl Fault {
             ms: None,
             up_to_ms: None,
             word: None,
+            field: None,
         }
     }
 
     pub(crate) fn ms(&self) -> u32 {
         self.ms.unwrap_or_default()
+    }
+
+    /// The fields of this name that show this word, for the kinds that have both.
+    pub(crate) fn field_and_word(&self) -> Option<(String, String)> {
+        Some((self.field.clone()?, self.word_or(WORD).to_owned()))
     }
 
     pub(crate) fn word_or<'a>(&'a self, usual: &'a str) -> &'a str {
@@ -147,6 +166,9 @@ impl Fault {
         }
         if self.kind.needs_ms() && self.ms.is_none() && self.up_to_ms.is_none() {
             return Err(Refusal::field("ms", self.ms, "a number of milliseconds, or upToMs: this kind needs one"));
+        }
+        if self.kind.needs_field() && self.field.is_none() {
+            return Err(Refusal::field("field", &self.field, "the name of a field: this kind needs one"));
         }
         if self.times == 0 {
             return Err(Refusal::field("times", self.times, "1 or more"));
@@ -343,6 +365,23 @@ fn matches(pattern: &str, method: &str, path: &str) -> bool {
             (Some(wanted), Some(segment)) if wanted == segment => {}
             (Some(_) | None, Some(_)) | (Some(_), None) => return false,
         }
+    }
+}
+
+/// Replaces every field of this name, at any depth.
+pub(crate) fn replace(value: &mut Value, field: &str, word: &str) {
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                if name == field && value.is_string() {
+                    *value = Value::from(word);
+                } else {
+                    replace(value, field, word);
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| replace(item, field, word)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 

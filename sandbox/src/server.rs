@@ -20,7 +20,7 @@ use crate::clock::{http_date, wall_ms};
 use crate::connection::{CuttableListener, Knife};
 use crate::control;
 use crate::delivery::Progress;
-use crate::faults::{FaultKind, Place, When};
+use crate::faults::{self, FaultKind, Place, When};
 use crate::organisation::{LoggedRequest, Organisation, State};
 use crate::routes::{self, Route, Signed};
 use crate::sandbox::Sandbox;
@@ -277,12 +277,18 @@ impl AfterEffect {
                 .map(|fault| refusal_of(fault.status, fault.retry_after_seconds)),
             rewrite: Rewrite {
                 empty: faults.strike(FaultKind::EmptyBody, place).is_some(),
-                status: faults
-                    .strike(FaultKind::UnknownStatus, place)
-                    .map(|fault| fault.word_or("AwaitingModeration").to_owned()),
-                network: faults
-                    .strike(FaultKind::UnknownNetwork, place)
-                    .map(|fault| fault.word_or("Nebula").to_owned()),
+                words: [
+                    faults
+                        .strike(FaultKind::UnknownStatus, place)
+                        .map(|fault| ("executionStatus".to_owned(), fault.word_or("AwaitingModeration").to_owned())),
+                    faults
+                        .strike(FaultKind::UnknownNetwork, place)
+                        .map(|fault| ("network".to_owned(), fault.word_or("Nebula").to_owned())),
+                    faults.strike(FaultKind::UnknownWord, place).and_then(|fault| fault.field_and_word()),
+                ]
+                .into_iter()
+                .flatten()
+                .collect(),
             },
         }
     }
@@ -292,8 +298,8 @@ impl AfterEffect {
 #[derive(Default)]
 struct Rewrite {
     empty: bool,
-    status: Option<String>,
-    network: Option<String>,
+    /// Fields by name, and the word that each shows instead of its own.
+    words: Vec<(String, String)>,
 }
 
 impl Rewrite {
@@ -302,32 +308,13 @@ impl Rewrite {
             answer.body.clear();
             return answer;
         }
-        for (field, word) in [("executionStatus", self.status), ("network", self.network)] {
-            if let Some(word) = word
-                && let Ok(mut value) = serde_json::from_slice::<Value>(&answer.body)
-            {
-                replace(&mut value, field, &word);
+        for (field, word) in self.words {
+            if let Ok(mut value) = serde_json::from_slice::<Value>(&answer.body) {
+                faults::replace(&mut value, &field, &word);
                 answer.body = value.to_string().into_bytes();
             }
         }
         answer
-    }
-}
-
-/// Replaces every field of this name, at any depth.
-fn replace(value: &mut Value, field: &str, word: &str) {
-    match value {
-        Value::Object(fields) => {
-            for (name, value) in fields {
-                if name == field && value.is_string() {
-                    *value = Value::from(word);
-                } else {
-                    replace(value, field, word);
-                }
-            }
-        }
-        Value::Array(items) => items.iter_mut().for_each(|item| replace(item, field, word)),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 

@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use anyhow::{Error, Result};
-use remit_client::{Action as Decide, Answer, Order, Resolve, Status, Whereabouts};
+use jiff::Timestamp;
+use remit_client::{Action as Decide, Answer, Order, Resolve, Signer, Status, Whereabouts};
 use remit_dfns::{
     Action, ActivityKind, ApprovalGroup, ApprovalStatus, Approvers, DecisionValue, Dfns, ListApprovals, PolicyBody,
     Rule, UserList,
 };
-use remit_domain::{Ending, PayoutRequest, Progress, Stage};
+use remit_domain::{Ending, PayoutRequest, Progress, Stage, policy::ApprovalValue};
+use remit_keys::PrivateKey;
 use serde_json::json;
 
 use crate::dev::{APPROVER, Organisation, System};
@@ -45,12 +47,18 @@ pub(super) enum Script {
     CallOff,
     /// Its time is moved.
     TimeMoves,
+    /// Our own policy wants an approval, and gets it.
+    OurApproval,
+    /// Our own policy wants an approval for a recipient it does not know, and is denied.
+    OurDenial,
 }
 
 /// Past the day that a payout may wait for Confirm.
 pub(super) const MOVED: Duration = Duration::from_secs(25 * 3600);
 /// How often the approver looks for something to approve.
 const APPROVER_LOOKS_EVERY: Duration = Duration::from_millis(300);
+/// Who decides, in the demonstration's policy.
+const TREASURY: &str = "treasury";
 /// Money leaves from here.
 const NETWORK: &str = "Polygon";
 
@@ -107,6 +115,27 @@ impl Case {
             script: Script::CallOff,
         },
         Self {
+            id: "demo-large",
+            shows: "our policy asks for an approval over 10,000 USD, a person signs it",
+            amount: 20_000_000_000,
+            expected: Ending::Completed,
+            script: Script::OurApproval,
+        },
+        Self {
+            id: "demo-unknown-recipient",
+            shows: "our policy asks about a recipient it does not know, a person says no",
+            amount: 500_000_000,
+            expected: Ending::Denied,
+            script: Script::OurDenial,
+        },
+        Self {
+            id: "demo-over-the-day",
+            shows: "our policy allows 100,000 USD a day",
+            amount: 150_000_000_000,
+            expected: Ending::Blocked,
+            script: Script::Plain,
+        },
+        Self {
             id: "demo-no-instructions",
             shows: "no deposit address within 24 h",
             amount: 7_000_000_092,
@@ -122,7 +151,7 @@ pub(super) async fn prepare(case: &Case, organisation: &Organisation) -> Result<
     // A person writes the rules: the paying account may not.
     let person = || organisation.dfns(APPROVER);
     match case.script {
-        Script::Plain | Script::TimeMoves | Script::CallOff => {}
+        Script::Plain | Script::TimeMoves | Script::CallOff | Script::OurApproval | Script::OurDenial => {}
         Script::Block => policy(&person()?, case, &wallet.id, Action::block()).await?,
         Script::Approve => {
             let approver = organisation.user(APPROVER)?.user_id.clone();
@@ -145,10 +174,11 @@ pub(super) async fn prepare(case: &Case, organisation: &Organisation) -> Result<
         }
     }
     let token = organisation.token(NETWORK)?.contract;
+    let instructions = if case.script == Script::OurDenial { "pi-stranger" } else { "pi-demo" };
     let request = json!({
         "externalId": case.id, "walletId": wallet.id, "amount": case.amount.to_string(), "program": "demo",
         "asset": {"kind": "Erc20", "contract": token},
-        "destination": {"kind": "Bank", "provider": "Borderless", "accountId": "acc-demo", "instructionsId": "pi-demo",
+        "destination": {"kind": "Bank", "provider": "Borderless", "accountId": "acc-demo", "instructionsId": instructions,
                         "currency": "BRL", "country": "BR", "purpose": "salary payment"},
     });
     Ok(PayoutRequest::parse(&request)?)
@@ -164,6 +194,13 @@ async fn policy(person: &Dfns, case: &Case, wallet: &str, action: Action) -> Res
     };
     person.create_policy(&body).await?;
     Ok(())
+}
+
+/// A person of the demonstration's policy, with a new key, and that policy.
+pub(super) fn policy_with_a_person() -> Result<(Signer, String)> {
+    let ana = Signer { name: "ana".to_owned(), key: PrivateKey::generate()? };
+    let policy = include_str!("policy.toml").replace("key = \"ANA\"", &format!("key = \"{}\"", ana.key.public()));
+    Ok((ana, policy))
 }
 
 /// Approves, as a person, whatever waits for approval, once its payout has seen that; returns only with an error.
@@ -194,7 +231,7 @@ pub(super) async fn approve(system: &System) -> Error {
 ///
 /// # Errors
 /// When the order is not answered.
-pub(super) async fn operate(system: &System, case: &Case, status: &Status) -> Result<Option<Answer>> {
+pub(super) async fn operate(system: &System, ana: &Signer, case: &Case, status: &Status) -> Result<Option<Answer>> {
     let order = |why: &str| Order { by: APPROVER.to_owned(), why: why.to_owned() };
     Ok(match case.script {
         Script::ChangeAddress if status.stage == Stage::NeedsPerson => {
@@ -205,13 +242,28 @@ pub(super) async fn operate(system: &System, case: &Case, status: &Status) -> Re
         Script::CallOff if status.stage == Stage::AwaitingInstructions => {
             Some(system.client().cancel(case.id, &order("the invoice was wrong")).await?)
         }
+        Script::OurApproval | Script::OurDenial if status.stage == Stage::AwaitingApproval => {
+            let (value, why) = if case.script == Script::OurDenial {
+                (ApprovalValue::Deny, "nobody knows them")
+            } else {
+                (ApprovalValue::Approve, "it is the yearly bonus")
+            };
+            let expires = Timestamp::now() + Duration::from_secs(3600);
+            let namespace = system.client().namespace();
+            match ana.approval(namespace, status, TREASURY, value, why, expires) {
+                Some(signed) => Some(system.client().approve(case.id, &signed).await?),
+                None => None,
+            }
+        }
         Script::Plain
         | Script::Block
         | Script::Approve
         | Script::LoseWebhooks
         | Script::TimeMoves
         | Script::ChangeAddress
-        | Script::CallOff => None,
+        | Script::CallOff
+        | Script::OurApproval
+        | Script::OurDenial => None,
     })
 }
 

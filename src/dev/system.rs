@@ -520,8 +520,10 @@ async fn publish(records: &Records, publisher: &PrivateKey, policy: &str, note: 
         note: &revision.note,
     };
     match records.add_revision(&new).await? {
-        AddedRevision::Added => {}
-        other => return Err(anyhow!("another revision was published at the same moment: {other:?}")),
+        AddedRevision::Added | AddedRevision::Already => {}
+        AddedRevision::Taken { .. } | AddedRevision::NotNext { .. } => {
+            return Err(anyhow!("another revision was published at the same moment"));
+        }
     }
     let signature = publisher.sign(revision.statement().text().as_bytes()).to_string();
     records.sign_revision(revision.number, PUBLISHER, &signature).await?;

@@ -26,8 +26,8 @@ use crate::{
 A list may be a moment behind. A payout that was refused or terminated and started again has several runs.
 Exit codes: 0 listed, even when there is none · 1 anything else.")]
 pub struct Args {
-    /// Only in this stage: Requested (until something is searchable), OnHold, Settling, NeedsPerson, Completed, Failed,
-    /// Rejected, Expired or Canceled
+    /// Only in this stage: Requested (until something is searchable), AwaitingApproval, OnHold, Settling, NeedsPerson,
+    /// Completed, Failed, Rejected, Expired, Canceled, Blocked or Denied
     #[arg(long, value_parser = stage)]
     stage: Option<Stage>,
     /// Only of this program
@@ -39,7 +39,7 @@ pub struct Args {
     /// Only those started at least this long ago, such as 36h or 5d
     #[arg(long, value_name = "TIME")]
     older_than: Option<Period>,
-    /// Only those that wait for somebody: a person's decision, a release, an approval at Dfns
+    /// Only those that wait for somebody: a person's decision, a release, an approval here or at Dfns
     #[arg(long)]
     needs_attention: bool,
     /// Only those that go on
@@ -76,6 +76,7 @@ pub async fn run(args: Args, settings: &Settings) -> Outcome {
         wallet: args.wallet,
         started_before: args.older_than.and_then(|period| SystemTime::now().checked_sub(period.duration())),
         needs_attention: args.needs_attention,
+        waits_for: None,
         runs,
         limit: args.limit,
     };

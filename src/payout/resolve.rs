@@ -2,8 +2,8 @@
 
 use remit_client::{Action, Resolve, Whereabouts};
 
-use super::order::{OrderArgs, failure, tell};
-use crate::{exit::Outcome, settings::Settings, temporal::Connected};
+use super::order::{KeyArg, OrderArgs, failure, tell};
+use crate::{exit::Outcome, settings::Settings, signing::sign_order, temporal::Connected};
 
 /// Flags of `remit payout resolve`.
 #[derive(Debug, clap::Args)]
@@ -11,10 +11,12 @@ use crate::{exit::Outcome, settings::Settings, temporal::Connected};
   remit payout resolve invoice-2026-0001 read-again --why 'bank says it is fine'
   remit payout resolve invoice-2026-0001 go-on --why 'provider has corrected the account'
   remit payout resolve invoice-2026-0001 give-up --money returned --why 'provider sent it back on 3 May'
+  remit payout resolve invoice-2026-0001 go-on --why 'the address is right' --by ana --key ana.pem
 
 For payouts in stage NeedsPerson (`remit payout list --stage NeedsPerson`). Nothing here overrides a check: go-on makes
 all of them again, and what still does not fit ends in doubt again. Nothing here pays again: for that there is
-`remit payout retry`, after the payout has ended.
+`remit payout retry`, after the payout has ended. Where the policy takes such orders only signed ([orders]), --by is
+somebody's name in the policy and --key that one's private key.
 
 Where the money is, with give-up:
   not-sent      never confirmed; taken only where the closed gate proves it
@@ -35,6 +37,8 @@ pub struct Args {
     money: Option<Money>,
     #[command(flatten)]
     order: OrderArgs,
+    #[command(flatten)]
+    key: KeyArg,
     /// Answer in JSON
     #[arg(long)]
     json: bool,
@@ -80,6 +84,9 @@ pub async fn run(args: Args, settings: &Settings) -> Outcome {
         }
     };
     let connected = Connected::for_a_person(settings).await?;
-    let resolve = Resolve { order: args.order.order(), action, signed: None };
+    let order = args.order.order();
+    let what = ("resolve", action.words());
+    let signed = sign_order(&connected.client, &args.id, what, &order, args.key.key.as_deref()).await?;
+    let resolve = Resolve { order, action, signed };
     tell(&connected.client.resolve(&args.id, &resolve).await.map_err(failure)?, args.json)
 }

@@ -3,11 +3,12 @@
 use remit_client::{Retried, RetryError, Started};
 use serde_json::json;
 
-use super::order::OrderArgs;
+use super::order::{KeyArg, OrderArgs};
 use crate::{
     exit::{Exit, Failure, Outcome},
     out,
     settings::Settings,
+    signing::sign_order,
     temporal::{Connected, start_failure},
 };
 
@@ -15,10 +16,12 @@ use crate::{
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:
   remit payout retry invoice-2026-0001 --why 'the bank account is open again'
+  remit payout retry invoice-2026-0001 --why 'the bank account is open again' --by ana --key ana.pem
 
 Pays the same request under the next attempt's key (invoice-2026-0001-retry-1). Refused unless the attempt before is
 over, its gate is closed or the provider says that it is over, and it is certain where its money is: read at the provider
-and written down in one step, so that two people who retry at once open one attempt. Safe to repeat.
+and written down in one step, so that two people who retry at once open one attempt. Safe to repeat. Where the policy takes such orders only signed ([orders]), --by is
+somebody's name in the policy and --key that one's private key.
 
 Exit codes: 0 started · 3 refused, with why · 2 the order is not accepted as one · 1 anything else.")]
 pub struct Args {
@@ -26,6 +29,8 @@ pub struct Args {
     id: String,
     #[command(flatten)]
     order: OrderArgs,
+    #[command(flatten)]
+    key: KeyArg,
     /// Answer in JSON
     #[arg(long)]
     json: bool,
@@ -37,7 +42,9 @@ pub struct Args {
 /// Exit codes as the help says.
 pub async fn run(args: Args, settings: &Settings) -> Outcome {
     let connected = Connected::for_a_person(settings).await?;
-    let retried = connected.client.retry(&args.id, &args.order.order(), None).await;
+    let order = args.order.order();
+    let signed = sign_order(&connected.client, &args.id, ("retry", ""), &order, args.key.key.as_deref()).await?;
+    let retried = connected.client.retry(&args.id, &order, signed).await;
     let (word, started) = match retried.map_err(failure)? {
         Retried::Started(started) => ("started", started),
         Retried::UnderWay(started) => ("under way already", started),

@@ -1,8 +1,11 @@
 //! `remit payout show`.
 
-use remit_client::{Described, ReadError};
+mod on_record;
+
+use remit_client::{Described, ReadError, Ruling};
 use remit_workflows::status::Status;
 
+use self::on_record::OnRecord;
 use super::list::rfc3339;
 use crate::{
     exit::{Exit, Outcome},
@@ -17,6 +20,8 @@ use crate::{
   remit payout show invoice-2026-0001
   remit payout show invoice-2026-0001 --json | jq -r .stage
 
+Where the records can be reached (REMIT_RECORDS_URL), every decision of the policy with what each rule said, the approvals
+and what is reserved are shown as well.
 Exit codes: 0 shown · 4 there is no such payout · 1 anything else.")]
 pub struct Args {
     /// Your id of the payout, or its key
@@ -34,7 +39,12 @@ pub async fn run(args: Args, settings: &Settings) -> Outcome {
     let connected = Connected::for_a_person(settings).await?;
     let status = connected.client.status(&args.id).await;
     if args.json {
-        out::json(&status.map_err(read_failure)?)?;
+        let status = status.map_err(read_failure)?;
+        let mut json = serde_json::to_value(&status)?;
+        if let Some(on_record) = OnRecord::read(settings, status.key.as_str()).await {
+            json["onRecord"] = on_record.json();
+        }
+        out::json(&json)?;
         return Ok(Exit::Done);
     }
     let described = match &status {
@@ -44,7 +54,11 @@ pub async fn run(args: Args, settings: &Settings) -> Outcome {
         Err(_) => None,
     };
     if let Ok(status) = &status {
-        out::line(lines(status).join("\n"))?;
+        let mut lines = lines(status);
+        if let Some(on_record) = OnRecord::read(settings, status.key.as_str()).await {
+            lines.extend(on_record.lines());
+        }
+        out::line(lines.join("\n"))?;
     }
     if let Some(described) = &described {
         out::line(at_temporal(described).join("\n"))?;
@@ -98,6 +112,13 @@ pub(crate) fn lines(status: &Status) -> Vec<String> {
     if let Some(program) = &status.request.program {
         line("program", program.as_str());
     }
+    if let Some(ruling) = &status.ruling {
+        line("policy", &policy(ruling));
+        ruling.reasons.iter().for_each(|reason| line("", reason));
+        if !ruling.wanted.is_empty() {
+            line("approvals", &ruling.approvals.to_string());
+        }
+    }
     if let Some(offer) = &status.quoted {
         line("quoted", &format!("{} after {} fees (no price is held)", offer.receives, offer.fees));
     }
@@ -114,6 +135,12 @@ pub(crate) fn lines(status: &Status) -> Vec<String> {
     lines.push("timeline".to_owned());
     lines.extend(status.timeline.iter().map(|moment| format!("  {}  {}", moment.at, moment.what)));
     lines
+}
+
+/// `revision 3: needsApproval, worth 12,000.00 USD`.
+fn policy(ruling: &Ruling) -> String {
+    let worth = ruling.usd.map(|usd| format!(", worth {usd}")).unwrap_or_default();
+    format!("revision {}: {}{worth}", ruling.revision, ruling.verdict.as_str())
 }
 
 #[cfg(test)]
@@ -152,6 +179,26 @@ pub(crate) mod tests {
             assert!(text.contains(part), "{part} is not in:\n{text}");
         }
         assert!(!text.contains("key "), "the key is the id: said once\n{text}");
+    }
+
+    #[test]
+    fn what_the_policy_decided_is_said_with_its_reasons_and_who_has_approved() {
+        let mut status = waiting();
+        status.ruling = serde_json::from_value(json!({
+            "verdict": "needsApproval", "revision": 3, "revisionHash": "h", "usd": 12_000_000_000_u64,
+            "reasons": ["large: 12,000.00 USD is above the limit of 10,000.00 USD", "new: never paid before"],
+            "wanted": [{"rule": "large", "group": "treasury", "quorum": 2, "people": ["ana"], "timeoutSeconds": 60}],
+            "approvals": {"are": "missing", "missing": [{"group": "treasury", "quorum": 2, "have": ["ana"]}]},
+        }))
+        .expect("a ruling");
+        let text = lines(&status).join("\n");
+        for part in [
+            "policy      revision 3: needsApproval, worth 12,000.00 USD",
+            "            large: 12,000.00 USD is above the limit of 10,000.00 USD\n            new: never paid before",
+            "approvals   2 of treasury (so far ana)",
+        ] {
+            assert!(text.contains(part), "{part} is not in:\n{text}");
+        }
     }
 
     #[test]

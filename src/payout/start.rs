@@ -3,7 +3,7 @@
 use std::{io::Read, path::PathBuf};
 
 use anyhow::Context;
-use remit_client::{Claimed, How};
+use remit_client::{Claimed, How, Signer};
 use remit_domain::{FieldError, PayoutRequest, Purpose, Refusal};
 use serde_json::{Map, Value, json};
 
@@ -12,7 +12,8 @@ use crate::{
     exit::{Exit, Failure, Outcome},
     out,
     settings::Settings,
-    temporal::{Connected, start_failure},
+    signing::private_key,
+    temporal::{Connected, options, start_failure},
 };
 
 /// Flags of `remit payout start`.
@@ -62,6 +63,12 @@ pub struct Args {
     /// The payout provider [default: Borderless]
     #[arg(long)]
     provider: Option<String>,
+    /// Sign the start as this starter of the policy
+    #[arg(long, value_name = "NAME", env = "REMIT_STARTER", requires = "key")]
+    starter: Option<String>,
+    /// That starter's private key
+    #[arg(long, value_name = "FILE", env = "REMIT_STARTER_KEY_FILE", requires = "starter")]
+    key: Option<PathBuf>,
     /// Have a worker say how it would go, and start nothing; see `remit payout check`
     #[arg(long)]
     dry_run: bool,
@@ -95,6 +102,7 @@ fn long_help() -> String {
   remit payout start --file payout.json --wait
   remit payout start --dry-run …                how it would go: policy, quote, wallet, token
   remit payout start --print …                  what would be started, as the JSON that --file takes
+  remit payout start --file payout.json --starter erp --key erp.pem      signed, where the policy wants it
 
 Exit codes: 0 started (or started before: safe to repeat) · 2 the request is not accepted, each field on its line ·
 5 the id belongs to another request, nothing was started · 1 anything else. With --wait: 0 paid · 3 ended otherwise.
@@ -179,21 +187,33 @@ pub async fn run(args: Args, settings: &Settings) -> Outcome {
         let lines: Vec<String> = errors.iter().map(|error| args.explain(error)).collect();
         Failure::new(Exit::Usage, format!("the request is not accepted:\n  {}", lines.join("\n  ")))
     })?;
+    let signer = match (&args.starter, &args.key) {
+        (Some(name), Some(key)) => Some(Signer { name: name.clone(), key: private_key(key)? }),
+        (None, _) | (_, None) => None,
+    };
+    let sign = |namespace: &str, request| match &signer {
+        Some(signer) => signer.start(namespace, &request),
+        None => request,
+    };
     if args.dry_run {
         let connected = Connected::for_a_person(settings).await?;
         return check::tell(&connected.client.check(&request).await.map_err(check::failure)?, args.json);
     }
     if args.print {
+        let target = options(settings)?.resolve().map_err(Failure::usage)?;
+        let request = sign(&target.namespace, request);
         out::note(format_args!(
-            "payout {}, workflow {}: {}",
+            "payout {}, workflow {}, digest {}: {}",
             request.key(),
             request.key().workflow_id(),
+            request.digest(),
             request.summary()
         ));
         out::json(&request)?;
         return Ok(Exit::Done);
     }
     let connected = Connected::for_a_person(settings).await?;
+    let request = sign(connected.client.namespace(), request);
     let started = connected.client.start(&request).await.map_err(start_failure)?;
     if args.json && args.wait {
         return watch::follow(&connected, started.key.as_str(), watch::Form::Json).await;

@@ -132,10 +132,10 @@ fn same(one: &Credentials, other: &Credentials) -> bool {
 mod tests {
     use std::{fs, path::Path};
 
+    use secrecy::ExposeSecret as _;
+
     use super::*;
     use crate::settings::Settings;
-
-    const KEY: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n-----END PRIVATE KEY-----\n";
 
     /// Settings whose token is in this file, with this counter of runs of the key's command beside it.
     fn watch(folder: &Path) -> (Dfns, Watch) {
@@ -148,7 +148,8 @@ mod tests {
         settings.base_url = Some("http://127.0.0.1:9".to_owned());
         settings.token_file = Some(file("token", "one"));
         settings.credential_id = Some("cr-1".to_owned());
-        let key = file("key", KEY);
+        let pem = remit_keys::PrivateKey::generate().expect("random bytes").to_pem();
+        let key = file("key", pem.expose_secret());
         let command = format!("sh -c 'echo run >> {}/runs; cat {}'", folder.display(), key.display());
         settings.private_key_command = Some(command.parse().expect("a command"));
         settings.user_id = Some("us-1".to_owned());

@@ -134,10 +134,10 @@ fn secrets_come_from_files_and_several_webhook_secrets_at_once() {
     let all = load(&Flags::default(), &[("DFNS_WEBHOOK_SECRET", "whs-3, whs-4,")], "").expect("settings");
     assert_eq!(texts(&all), ["whs-3", "whs-4"]);
 
-    let both = [("DFNS_TOKEN", "x"), ("DFNS_TOKEN_FILE", token.as_str())];
+    let both = [&[("DFNS_TOKEN", "x")][..], &env].concat();
     let refused = load(&Flags::default(), &both, "").expect("settings").dfns.access().expect_err("both");
     assert!(refused.to_string().contains("one of them"), "{refused}");
-    let gone = [("DFNS_TOKEN_FILE", "/nowhere/token")];
+    let gone = [&env[..], &[("DFNS_TOKEN_FILE", "/nowhere/token")]].concat();
     let refused = load(&Flags::default(), &gone, "").expect("settings").dfns.access().expect_err("no file");
     assert!(refused.to_string().contains("/nowhere/token"), "{refused}");
 }

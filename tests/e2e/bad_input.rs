@@ -12,7 +12,7 @@ use temporalio_client::{
 };
 use temporalio_common::{data_converters::RawValue, error::IncomingError, protos::temporal::api::common::v1::Payload};
 
-use crate::harness::{World, instructions_after};
+use crate::harness::World;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_start_from_any_language_is_a_failed_run_that_says_what_is_wrong() -> Result<()> {
@@ -67,13 +67,9 @@ async fn a_client_refuses_a_bad_request_before_anything_starts() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_signal_of_garbage_changes_nothing() -> Result<()> {
-    let world = World::with(remit::dev::Options {
-        organisation: instructions_after(1_500),
-        cadence: crate::harness::quick(),
-        ..Default::default()
-    })
-    .await?;
-    world.start("garbage-1", "1000000000").await?;
+    let world = World::with(remit::dev::Options { cadence: crate::harness::quick(), ..Default::default() }).await?;
+    // Instructions come when they are pushed.
+    world.start("garbage-1", "1000000099").await?;
     let handle = world.handle("payout-garbage-1");
     let binary = Payload { data: vec![255; 100], ..Payload::default() };
     let other = json!({"about": "instructions", "object": "pyt-1", "state": "x", "key": "somebody-else"});
@@ -90,6 +86,7 @@ async fn a_signal_of_garbage_changes_nothing() -> Result<()> {
             handle.signal(signal, RawValue::new(payloads.clone()), WorkflowSignalOptions::default()).await?;
         }
     }
+    world.instruct("garbage-1").await?;
     assert_eq!(world.outcome("garbage-1").await?.ending, Ending::Completed);
     world.no_task_failed("garbage-1").await?;
     world.paid_exactly_once("garbage-1").await?;

@@ -96,9 +96,7 @@ async fn a_check_sees_what_would_fail_on_the_chain() -> Result<()> {
     let organisation = world.system.organisation();
     let (wallet, token) = (organisation.wallet("Polygon")?.id.clone(), organisation.token("Polygon")?.contract);
     let request = world.request("chain", "1000000000")?;
-    let token_is = |paused: bool, listed: Value| {
-        json!({"network": "Polygon", "contract": token, "paused": paused, "blacklisted": listed})
-    };
+    let token_is = |paused: bool, listed: Value| json!({"network": "Polygon", "contract": token, "paused": paused, "blacklisted": listed});
     let native = |units: &str| json!({"walletId": wallet, "kind": "Native", "balance": units});
     let holds = |units: &str| json!({"walletId": wallet, "kind": "Erc20", "contract": token, "balance": units});
 
@@ -140,7 +138,8 @@ async fn what_could_not_work_is_not_confirmed_and_goes_on_once_it_can() -> Resul
     world.total_is("listed", "createsAccepted", 1).await?;
     client.hold("listed", &order("until its address is on the list")).await?;
     world.instruct("listed").await?;
-    let status = world.status_when("listed", "its address", |it| it.read.as_ref().is_some_and(|read| read.deposit_address.is_some()));
+    let status = world
+        .status_when("listed", "its address", |it| it.read.as_ref().is_some_and(|read| read.deposit_address.is_some()));
     let address = status.await?.read.and_then(|read| read.deposit_address);
     let listed = |addresses: Value| json!({"network": "Polygon", "contract": token, "blacklisted": addresses});
     control(&world, "/tokens", listed(json!([address]))).await?;

@@ -13,7 +13,7 @@ async fn every_payout_of_the_demo_ends_as_it_says() -> Result<()> {
         assert_eq!(row["ending"], row["expected"], "{row:#}");
         assert!(row["link"].as_str().is_some_and(|link| link.contains("/workflows/payout-demo-")), "{row:#}");
     }
-    assert_eq!(rows.len(), 8);
+    assert_eq!(rows.len(), 11);
     assert!(succeeded);
     Ok(())
 }

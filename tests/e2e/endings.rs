@@ -7,7 +7,7 @@ use remit::dev::{APPROVER, Begin, Options};
 use remit_dfns::{Action, ApprovalStatus, DecisionValue, ListApprovals, PayoutAction};
 use remit_domain::{Ending, Money, Progress};
 
-use crate::harness::{World, anyone, payer, policy, quick_then_true, until};
+use crate::harness::{World, anyone, payer, policy, quick_then_true, rarely};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -118,20 +118,16 @@ async fn instructions_that_never_come_end_at_twenty_four_hours_and_the_gate_is_c
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payout_cancelled_at_dfns_ends_as_canceled() -> Result<()> {
-    // Without a relay and with the true cadence, so that the worker does not see it ready before it is cancelled.
-    let world = World::with(Options { relay: Begin::Later, ..Options::default() }).await?;
+    // Without a relay, so that the worker does not see it ready before it is cancelled.
+    let world = World::with(Options { cadence: rarely(), relay: Begin::Later, ..Options::default() }).await?;
     world.start("canceled-1", "1000000099").await?;
     let waiting = |status: &remit_client::Status| status.waits_for.is_some();
     let read = world.status_when("canceled-1", "the wait", waiting).await?.read;
     let id = read.map(|view| view.payout).unwrap_or_default();
-    until("the first poll", async || {
-        let described = world.system.client().describe("canceled-1").await?;
-        Ok(described.pending.iter().any(|call| call.attempt > 1).then_some(()))
-    })
-    .await?;
+    world.has_been_polled("canceled-1").await?;
     world.instruct("canceled-1").await?;
     payer(&world)?.payout_action(&id, &PayoutAction::Cancel).await?;
-    world.advance("canceled-1", Duration::from_secs(120)).await?;
+    world.advance("canceled-1", 2 * HOUR).await?;
     let outcome = world.outcome("canceled-1").await?;
     assert_eq!((outcome.ending, outcome.money), (Ending::Canceled, Money::Untouched), "{}", outcome.reason);
     assert_eq!(world.total("canceled-1", "confirmsAccepted").await?, 0);

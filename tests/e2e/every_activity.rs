@@ -8,11 +8,12 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use futures::FutureExt;
 use remit::dev::{Begin, Options};
 use remit_client::{Retried, Standing, Status, Verdict};
 use remit_domain::{Ending, Stage};
+use remit_records::Gate;
 use remit_worker::Interceptor;
 use remit_workflows::names;
 use serde_json::json;
@@ -22,7 +23,7 @@ use temporalio_sdk::{
     interceptors::{ActivityInboundInterceptor, ExecuteActivityInput, ExecuteActivityOutput, Next},
 };
 
-use crate::harness::{World, order, quick, until};
+use crate::harness::{People, STANDARD, World, instructions_after, order, quick, unsigned};
 
 /// How an activity is failed, the first times that it runs for a payout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,9 +114,12 @@ fn contract() -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_activity_may_fail_before_it_acts_or_lose_its_answer_and_the_effect_is_one() -> Result<()> {
     let saboteur = Arc::new(Saboteur::default());
+    let policy = People::new(&["ana", "ben"])?.policy(STANDARD);
+    let policy = policy.replace("unsigned = \"refuse\"", "unsigned = \"allow\"").replace("3000 USD", "1000000 USD");
     let world = World::with(Options {
         cadence: quick(),
         interceptor: Some(Interceptor(saboteur.clone())),
+        policy,
         ..Options::default()
     })
     .await?;
@@ -143,6 +147,7 @@ async fn course(world: &World, saboteur: &Saboteur, activity: &str, failing: Fai
     let waits = |status: &Status| status.stage == Stage::AwaitingInstructions && status.waits_for.is_some();
     match activity {
         names::CLAIM_PAYOUT
+        | names::DECIDE_PAYOUT
         | names::QUOTE_PAYOUT
         | names::CREATE_PAYOUT
         | names::READ_PAYOUT
@@ -162,6 +167,25 @@ async fn course(world: &World, saboteur: &Saboteur, activity: &str, failing: Fai
             assert_eq!(world.outcome(id).await?.ending, Ending::Canceled, "{id}");
             assert_eq!(world.ledger(id).await?["payouts"][0]["status"], "Canceled", "{id}");
             assert_eq!(world.total(id, "confirmCalls").await?, 0, "{id}");
+        }
+        names::RECORD_APPROVAL => {
+            world.start(id, "1600000000").await?;
+            world.awaiting_approval(id).await?;
+            let people = People::new(&["ana", "ben"])?;
+            let answer = world.decide(&people, "ana", id, "treasury", true).await?;
+            assert_eq!(answer.answer, Verdict::Accepted, "{id}: {}", answer.says);
+            assert_eq!(world.outcome(id).await?.ending, Ending::Completed, "{id}");
+            assert_eq!(world.system.records().approvals(id).await?.len(), 1, "{id}");
+            world.paid_exactly_once(id).await?;
+        }
+        names::CHECK_ORDER => {
+            world.start(id, "1000000099").await?;
+            world.status_when(id, "the wait", waits).await?;
+            client.hold(id, &order("until it is ready")).await?;
+            assert_eq!(client.release(id, &unsigned("ready")).await?.answer, Verdict::Accepted, "{id}");
+            world.instruct(id).await?;
+            assert_eq!(world.outcome(id).await?.ending, Ending::Completed, "{id}");
+            world.paid_exactly_once(id).await?;
         }
         names::OPEN_ATTEMPT => {
             world.start(id, "1000000099").await?;
@@ -206,44 +230,148 @@ async fn books_agree(world: &World, id: &str) -> Result<()> {
     Ok(())
 }
 
+/// Calls to the provider in the middle of which a worker is killed: the effect comes or not, the answer never.
+const CALLS: [(&str, &str, &str); 9] = [
+    (names::DECIDE_PAYOUT, "GET /wallets/*/assets", "afterEffect"),
+    (names::QUOTE_PAYOUT, "POST /payouts/quote", "afterEffect"),
+    (names::CREATE_PAYOUT, "POST /payouts", "beforeEffect"),
+    (names::CREATE_PAYOUT, "POST /payouts", "afterEffect"),
+    (names::READ_PAYOUT, "GET /payouts/*", "afterEffect"),
+    (names::CONFIRM_PAYOUT, "POST /payouts/*/action", "beforeEffect"),
+    (names::CONFIRM_PAYOUT, "POST /payouts/*/action", "afterEffect"),
+    (names::CANCEL_PAYOUT, "POST /payouts/*/action", "afterEffect"),
+    (names::OPEN_ATTEMPT, "GET /payouts/*", "beforeEffect"),
+];
+/// Writes to the records, in the middle of which a worker is killed too.
+const WRITES: [&str; 3] = [names::CLOSE_GATE, names::RECORD_OUTCOME, names::CLAIM_PAYOUT];
+/// What a person asks for and asks again when there is no answer: a check, the verification of an approval or an order.
+const ASKED_AGAIN: [&str; 3] = [names::CHECK_PAYOUT, names::RECORD_APPROVAL, names::CHECK_ORDER];
+
+#[test]
+fn a_worker_is_killed_in_the_middle_of_every_activity() {
+    let killed: BTreeSet<&str> =
+        CALLS.into_iter().map(|(activity, ..)| activity).chain(WRITES).chain(ASKED_AGAIN).collect();
+    let contract = contract();
+    assert_eq!(killed, contract.iter().map(String::as_str).collect());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_killed_in_the_middle_of_any_call_leaves_one_effect() -> Result<()> {
     let world = World::with(Options { cadence: quick(), worker: Begin::Later, ..Options::default() }).await?;
-    // Each payout stays in another call for longer than the worker lives; the effect comes or not, the answer never.
-    let calls = [
-        (names::QUOTE_PAYOUT, "POST /payouts/quote", "afterEffect"),
-        (names::CREATE_PAYOUT, "POST /payouts", "beforeEffect"),
-        (names::CREATE_PAYOUT, "POST /payouts", "afterEffect"),
-        (names::READ_PAYOUT, "GET /payouts/*", "afterEffect"),
-        (names::CONFIRM_PAYOUT, "POST /payouts/*/action", "beforeEffect"),
-        (names::CONFIRM_PAYOUT, "POST /payouts/*/action", "afterEffect"),
-    ];
-    let worker = world.worker_process()?;
+    let client = world.system.client();
+    let mut retry = None;
     let mut ids = Vec::new();
-    for (n, (activity, on, when)) in calls.into_iter().enumerate() {
+    for (n, (activity, on, when)) in CALLS.into_iter().enumerate() {
         let id = format!("killed-in-{n}");
-        // A quote names no payout: it is aimed at by being the first.
-        let mut slow = json!({"kind": "slow", "on": on, "when": when, "ms": 8_000, "times": 1});
-        if activity != names::QUOTE_PAYOUT {
+        // Neither a quote nor what a wallet holds names a payout: they are aimed at by being the first.
+        let mut slow = json!({"kind": "slow", "on": on, "when": when, "ms": 8_000});
+        if ![names::QUOTE_PAYOUT, names::DECIDE_PAYOUT].contains(&activity) {
             slow["externalId"] = json!(id);
         }
-        world.fault(slow).await?;
-        world.start(&id, "1000000000").await?;
-        until(&format!("{id} to be in {activity}"), async || {
-            let described = world.system.client().describe(&id).await?;
-            Ok(described.pending.iter().any(|call| call.activity == activity).then_some(()))
-        })
-        .await?;
-        ids.push(id);
+        let worker = world.worker_process()?;
+        let slow = match activity {
+            names::CANCEL_PAYOUT => {
+                world.start(&id, "1000000099").await?;
+                world.status_when(&id, "the wait", |status| status.waits_for.is_some()).await?;
+                client.hold(&id, &order("until it is ready")).await?;
+                world.instruct(&id).await?;
+                world.status_when(&id, "the hold", |status| status.stage == Stage::OnHold).await?;
+                let slow = world.fault(slow).await?;
+                assert_eq!(client.cancel(&id, &order("wrong")).await?.answer, Verdict::Accepted, "{id}");
+                slow
+            }
+            names::OPEN_ATTEMPT => {
+                // It fails, as the second attempt will.
+                world.start(&id, "1000000091").await?;
+                assert_eq!(world.outcome(&id).await?.ending, Ending::Failed, "{id}");
+                let slow = world.fault(slow).await?;
+                let (client, id) = (client.clone(), id.clone());
+                retry = Some(tokio::spawn(async move { client.retry(&id, &order("right"), None).await }));
+                slow
+            }
+            _ => {
+                let slow = world.fault(slow).await?;
+                world.start(&id, "1000000000").await?;
+                slow
+            }
+        };
+        world.has_struck(&slow).await?;
+        worker.kill()?;
+        ids.push((activity, id));
     }
-    worker.kill()?;
     let worker = world.worker_process()?;
-    for id in &ids {
+    let retry = retry.context("nobody asked for another attempt")?.await??;
+    assert!(matches!(retry, Retried::Started(_) | Retried::UnderWay(_)), "{retry:?}");
+    for (activity, id) in &ids {
         let outcome = world.outcome(id).await?;
-        assert_eq!(outcome.ending, Ending::Completed, "{id}: {}", outcome.reason);
-        world.paid_exactly_once(id).await?;
+        let (ending, of) = match *activity {
+            names::CANCEL_PAYOUT => (Ending::Canceled, "cancelsAccepted"),
+            names::OPEN_ATTEMPT => (Ending::Failed, "createsAccepted"),
+            _ => (Ending::Completed, "confirmsAccepted"),
+        };
+        assert_eq!(outcome.ending, ending, "{id}: {}", outcome.reason);
+        assert_eq!(world.total(outcome.key.as_str(), of).await?, 1, "{id}");
+        if ending == Ending::Completed {
+            world.paid_exactly_once(id).await?;
+        }
+        let attempts = if *activity == names::OPEN_ATTEMPT { 2 } else { 1 };
+        let newest = world.system.records().newest_attempt(id).await?.map(|row| row.attempt);
+        assert_eq!(newest, Some(attempts), "{id}");
         books_agree(&world, id).await?;
     }
+    worker.kill()?;
+    world.end().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_killed_in_the_middle_of_any_write_to_the_records_leaves_one_effect() -> Result<()> {
+    // Without a relay, which writes as well. Instructions come when they are pushed.
+    let organisation = instructions_after(86_400_000);
+    let world = World::with(Options {
+        cadence: quick(),
+        organisation,
+        relay: Begin::Later,
+        worker: Begin::Later,
+        ..Options::default()
+    })
+    .await?;
+    let records = world.system.records();
+    let client = world.system.client();
+    let worker = world.worker_process()?;
+    // One is called off, of the second the provider fails to give instructions, the third is just beginning.
+    let (closing, concluding, claiming) = ("killed-closing", "killed-concluding", "killed-claiming");
+    for (id, units) in [(closing, "1000000000"), (concluding, "1000000091")] {
+        world.start(id, units).await?;
+        world.status_when(id, "the wait", |status| status.waits_for.is_some()).await?;
+    }
+    let lock = world.lock_records().await?;
+    let wrong = order("wrong");
+    // Nobody answers the order: its worker is killed.
+    let (unanswered, killed) = tokio::join!(client.cancel(closing, &wrong), async {
+        world.start(claiming, "1000000000").await?;
+        world.instruct(concluding).await?;
+        for (id, activity) in [closing, concluding, claiming].into_iter().zip(WRITES) {
+            world.is_in(id, activity).await?;
+        }
+        worker.kill()
+    });
+    killed?;
+    assert!(unanswered.is_err(), "{unanswered:?}");
+    assert_eq!(records.gate(closing).await?.map(|state| state.gate), Some(Gate::Open));
+    assert_eq!(records.payout(concluding).await?.and_then(|row| row.outcome), None);
+    assert!(records.payout(claiming).await?.is_none());
+    lock.release().await?;
+
+    let worker = world.worker_process()?;
+    world.instruct(claiming).await?;
+    for (id, ending) in [(closing, Ending::Canceled), (concluding, Ending::Failed), (claiming, Ending::Completed)] {
+        assert_eq!(world.outcome(id).await?.ending, ending, "{id}");
+        world.no_task_failed(id).await?;
+        books_agree(&world, id).await?;
+    }
+    assert_eq!(world.outcome(closing).await?.decided, Some(wrong));
+    assert_eq!(world.total(closing, "confirmCalls").await?, 0);
+    world.paid_exactly_once(claiming).await?;
     worker.kill()?;
     world.end().await
 }

@@ -3,6 +3,7 @@
 //! Every test has a system of its own, on free ports, in a folder of its own. Nothing waits for real time to pass:
 //! where a payout waits for hours, its time is moved.
 
+mod attackers;
 mod bad_input;
 mod checks;
 mod commands;
@@ -12,6 +13,8 @@ mod documents;
 mod endings;
 mod every_activity;
 mod guards;
+mod limits;
+mod lists;
 mod main_path;
 mod operators;
 mod orders_of_events;
@@ -20,6 +23,7 @@ mod races;
 mod retries;
 mod starts;
 mod unknown_outcomes;
+mod unknown_words;
 mod webhooks;
 
 use remit_tests as harness;

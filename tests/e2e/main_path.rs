@@ -7,16 +7,18 @@ use remit::dev::{Begin, Options};
 use remit_domain::{Ending, Money};
 use reqwest::Method;
 
-use crate::harness::{Cost, World, instructions_after, quick};
+use crate::harness::{Cost, World, instructions_after, quick, rarely};
 
-/// The first row of the cost table: events, Actions, requests to the provider.
-const MOST: (usize, usize, u64) = (52, 13, 18);
+/// The row of the cost table with controls: events, Actions, requests to the provider.
+const MOST: (usize, usize, u64) = (70, 16, 22);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payout_runs_to_the_bank_within_its_cost() -> Result<()> {
-    // The true cadence. Instructions come after the first poll, so that the webhook is what finds them.
-    let world = World::with(Options { organisation: instructions_after(1_500), ..Options::default() }).await?;
-    world.start("cost-1", "1000000000").await?;
+    // The true cadence. Instructions come when they are pushed, after the first poll, so that the webhook finds them.
+    let world = World::with(Options::default()).await?;
+    world.start("cost-1", "1000000099").await?;
+    world.has_been_polled("cost-1").await?;
+    world.instruct("cost-1").await?;
     world.total_is("cost-1", "confirmsAccepted", 1).await?;
     world.advance("cost-1", Duration::from_secs(120)).await?;
     let outcome = world.outcome("cost-1").await?;
@@ -61,9 +63,10 @@ async fn with_the_relay_down_the_poll_finds_it() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn with_the_relay_up_the_webhook_finds_it_before_the_poll() -> Result<()> {
-    let world = World::with(Options { organisation: instructions_after(1_200), ..Options::default() }).await?;
-    world.start("nudge-1", "1000000000").await?;
-    // The next poll would come after thirty seconds; the confirm comes because of the webhook.
+    let world = World::with(Options { cadence: rarely(), ..Options::default() }).await?;
+    world.start("nudge-1", "1000000099").await?;
+    world.has_been_polled("nudge-1").await?;
+    world.instruct("nudge-1").await?;
     world.total_is("nudge-1", "confirmsAccepted", 1).await?;
     let found = "remit_action_required_found_total{by=\"nudge\"}";
     assert_eq!(world.worker_metric(found).await?.as_deref(), Some("1"));

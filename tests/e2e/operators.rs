@@ -13,7 +13,7 @@ use temporalio_client::{
 };
 use temporalio_common::{data_converters::RawValue, protos::temporal::api::common::v1::Payload};
 
-use crate::harness::{World, give_up, go_on, instructions_after, order, quick, unsigned, until};
+use crate::harness::{World, give_up, go_on, order, unsigned};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -58,10 +58,10 @@ async fn a_payout_that_waits_is_called_off_and_cancelled_at_dfns_where_dfns_allo
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_can_be_called_off_or_held_back_once_confirm_was_sent() -> Result<()> {
-    let slow = json!({"delays": {"disbursement": 4_000}});
-    let world = World::with(Options { cadence: quick(), organisation: slow, ..Options::default() }).await?;
+    let world = World::new().await?;
     let client = world.system.client();
-    world.start("late-1", "1000000000").await?;
+    // The bank takes five days, or until it is pushed.
+    world.start("late-1", "1000000094").await?;
     world.status_when("late-1", "the settling", |status| status.stage == Stage::Settling).await?;
     for answer in [
         client.cancel("late-1", &order("too late")).await?,
@@ -72,6 +72,7 @@ async fn nothing_can_be_called_off_or_held_back_once_confirm_was_sent() -> Resul
         assert_eq!(answer.answer, Verdict::Refused, "{answer:?}");
         assert!(!answer.says.is_empty());
     }
+    world.disburse("late-1").await?;
     assert_eq!(world.outcome("late-1").await?.ending, Ending::Completed);
     world.paid_exactly_once("late-1").await?;
     world.end().await
@@ -79,14 +80,13 @@ async fn nothing_can_be_called_off_or_held_back_once_confirm_was_sent() -> Resul
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payout_that_is_held_back_is_confirmed_only_after_the_release() -> Result<()> {
-    let world =
-        World::with(Options { cadence: quick(), organisation: instructions_after(1_500), ..Options::default() })
-            .await?;
+    let world = World::new().await?;
     let client = world.system.client();
-    world.start("hold-1", "1000000000").await?;
+    world.start("hold-1", "1000000099").await?;
     world.status_when("hold-1", "the wait", waits).await?;
     assert_eq!(client.hold("hold-1", &order("beneficiary called")).await?.answer, Verdict::Accepted);
     assert_eq!(client.hold("hold-1", &order("me too")).await?.answer, Verdict::Refused);
+    world.instruct("hold-1").await?;
     let held = |status: &Status| status.stage == Stage::OnHold && status.until.is_some();
     let status = world.status_when("hold-1", "the hold", held).await?;
     assert_eq!(status.hold, Some(order("beneficiary called")));
@@ -122,16 +122,10 @@ async fn temporals_own_cancel_means_cancel_and_never_disturbs_a_confirm() -> Res
     assert!(outcome.reason.contains("ops"), "{}", outcome.reason);
 
     // While Confirm is on its way: it goes on, and the payout with it.
-    let slow = json!({"kind": "slow", "ms": 3_000, "on": "POST /payouts/*/action", "externalId": "temporal-2"});
+    let slow = json!({"kind": "slow", "ms": 5_000, "on": "POST /payouts/*/action", "externalId": "temporal-2"});
     world.fault(slow).await?;
     world.start("temporal-2", "1000000000").await?;
-    world.status_when("temporal-2", "the confirm", |status| status.stage == Stage::Confirming).await?;
-    world.total_is("temporal-2", "confirmCalls", 0).await?;
-    until("the gate to be taken", async || {
-        let gate = world.system.records().gate("temporal-2").await?.map(|state| state.gate);
-        Ok((gate == Some(remit_records::Gate::Confirming)).then_some(()))
-    })
-    .await?;
+    world.gate_is_taken("temporal-2").await?;
     world.handle("payout-temporal-2").cancel(options()).await?;
     assert_eq!(world.outcome("temporal-2").await?.ending, Ending::Completed);
     world.paid_exactly_once("temporal-2").await?;

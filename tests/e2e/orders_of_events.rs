@@ -2,15 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use futures::future::try_join_all;
 use remit::dev::{Begin, Options};
 use remit_client::{About, ProviderEvent, Status};
-use remit_domain::{Ending, Progress};
-use reqwest::Method;
+use remit_domain::{Ending, Progress, Stage};
 use serde_json::json;
 
-use crate::harness::{World, quick, until};
+use crate::harness::{World, quick};
 
 /// What happens around a payout, in any order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -84,22 +83,23 @@ async fn play(world: &World, number: usize, order: &[Event]) -> Result<Vec<Strin
     // 94: the bank takes five days, or until it is pushed.
     let units = if completes_first { "1000000000" } else { "1000000094" };
     let lost = json!({"kind": "cutConnection", "on": "POST /payouts", "when": "afterEffect", "externalId": id, "times": 1_000});
-    let lost = world.system.organisation().control(Method::POST, "/faults", Some(&lost)).await?;
-    let lost = lost["id"].as_str().map(str::to_owned).or_else(|| lost["id"].as_u64().map(|id| id.to_string()));
-    let lost = lost.context("a fault without an id")?;
+    let lost = world.fault(lost).await?;
     world.start(&id, units).await?;
     world.total_is(&id, "createsAccepted", 1).await?;
     for (step, event) in order.iter().enumerate() {
         match event {
             Event::CreateAnswered => {
-                world.system.organisation().control(Method::DELETE, &format!("/faults/{lost}"), None).await?;
+                world.no_fault(&lost).await?;
                 world.status_when(&id, "the create's answer", |status| status.read.is_some()).await?;
             }
             Event::ActionRequired => nudge(world, &id, About::Instructions, "ready", number + step).await?,
             Event::TransferBroadcast => nudge(world, &id, About::Transfer, "Broadcasted", number + step).await?,
             Event::TransferConfirmed => nudge(world, &id, About::Transfer, "Confirmed", number + step).await?,
             Event::CompletionRead if completes_first => {}
-            Event::CompletionRead => complete(world, &id).await?,
+            Event::CompletionRead => {
+                world.status_when(&id, "the settling", |status| status.stage == Stage::Settling).await?;
+                world.disburse(&id).await?;
+            }
         }
     }
     let outcome = world.outcome(&id).await?;
@@ -118,25 +118,6 @@ async fn nudge(world: &World, id: &str, about: About, state: &str, seed: usize) 
         world.system.client().nudge(id, &event, &format!("{id}-{state}-{time}")).await?;
     }
     Ok(())
-}
-
-/// Lets the bank pay now.
-async fn complete(world: &World, id: &str) -> Result<()> {
-    let disbursing = |status: &Status| status.stage == remit_domain::Stage::Settling;
-    world.status_when(id, "the settling", disbursing).await?;
-    until("the bank payment", async || {
-        let ledger = world.ledger(id).await?;
-        let payout = &ledger["payouts"][0];
-        if payout["status"] == "Completed" {
-            return Ok(Some(()));
-        }
-        if payout["executionStatus"] == "DisbursementPending" {
-            let next = format!("/payouts/{}/next", payout["id"].as_str().unwrap_or_default());
-            world.system.organisation().control(Method::POST, &next, Some(&json!({}))).await?;
-        }
-        Ok(None)
-    })
-    .await
 }
 
 /// The lines that do not depend on how often it was read on the way, nor on the provider's ids.

@@ -6,48 +6,7 @@ use remit_client::Verdict;
 use remit_domain::{Ending, Money, PayoutRequest, Stage};
 use serde_json::{Value, json};
 
-use crate::harness::{People, World, instructions_after, order, quick, until};
-
-/// What the guide "Automate payments" calls the standard set, for amounts that the sandbox's wallets hold.
-const STANDARD: &str = r#"
-name = "standard"
-unsigned_starts = "allow"
-
-[people.ana]
-key = "ana"
-[people.ben]
-key = "ben"
-
-[groups.treasury]
-people = ["ana", "ben"]
-
-[orders]
-groups = ["treasury"]
-unsigned = "refuse"
-
-[[rule]]
-name = "a-day"
-kind = "TransactionAmountVelocity"
-limit = "3000 USD"
-window = "24h"
-action = "Block"
-
-[[rule]]
-name = "large"
-kind = "TransactionAmountLimit"
-limit = "1500 USD"
-action = "RequestApproval"
-approvals = [{ group = "treasury", quorum = 1 }]
-timeout = "4h"
-
-[[rule]]
-name = "known"
-kind = "TransactionRecipientWhitelist"
-recipients = ["Borderless/acc-1/pi-1"]
-action = "RequestApproval"
-approvals = [{ group = "treasury", quorum = 1 }]
-timeout = "4h"
-"#;
+use crate::harness::{People, STANDARD, World, instructions_after, order, quick, until};
 
 async fn to(world: &World, id: &str, units: &str, instructions: &str) -> Result<PayoutRequest> {
     let mut json = serde_json::to_value(world.request(id, units)?)?;

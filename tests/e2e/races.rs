@@ -5,14 +5,16 @@ use std::time::Duration;
 use anyhow::Result;
 use futures::future::try_join_all;
 use remit::dev::{APPROVER, Begin, Options};
-use remit_client::{OrderError, ReadError, Status, Verdict};
+use remit_client::{OrderError, ReadError, Retried, Status, Verdict};
 use remit_dfns::{Action, ApprovalStatus, DecisionValue, ListApprovals};
 use remit_domain::{Ending, Money, Progress, Stage};
+use remit_records::Gate;
 use serde_json::{Value, json};
 
-use crate::harness::{World, anyone, order, policy, quick, quick_then_true, until};
+use crate::harness::{Process, World, anyone, order, policy, quick, quick_then_true, unsigned, until};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
+const ACTION: &str = "POST /payouts/*/action";
 const MARGIN: Duration = Duration::from_secs(120);
 
 #[tokio::test(flavor = "multi_thread")]
@@ -20,14 +22,25 @@ async fn of_cancel_and_confirm_exactly_one_wins_and_both_sides_know_which() -> R
     let world = World::new().await?;
     let race = async |n: u64| -> Result<bool> {
         let id = format!("race-{n}");
-        world.start(&id, "1000000000").await?;
-        if n < 16 {
-            // Somewhere on the way to Confirm.
-            tokio::time::sleep(Duration::from_millis(n * 45)).await;
-        } else {
-            // In the middle of it, or just after.
-            let confirms = |status: &Status| matches!(status.stage, Stage::Confirming | Stage::Settling);
-            world.status_when(&id, "the confirm", |status| confirms(status) || status.outcome.is_some()).await?;
+        match n {
+            // Early for certain: instructions take an hour.
+            ..4 => {
+                world.start(&id, "1000000099").await?;
+                world.status_when(&id, "the wait", |status| status.waits_for.is_some()).await?;
+            }
+            // Somewhere on the way, whoever wins.
+            4..16 => {
+                world.start(&id, "1000000000").await?;
+                tokio::time::sleep(Duration::from_millis(n * 45)).await;
+            }
+            // Late for certain: in the middle of Confirm, or after it.
+            16.. => {
+                let when = if n.is_multiple_of(2) { "beforeEffect" } else { "afterEffect" };
+                let slow = json!({"kind": "slow", "on": ACTION, "when": when, "ms": 1_500, "externalId": id});
+                world.fault(slow).await?;
+                world.start(&id, "1000000000").await?;
+                world.gate_is_taken(&id).await?;
+            }
         }
         let canceled = match world.system.client().cancel(&id, &order("race")).await {
             Ok(answer) => answer.answer == Verdict::Accepted,
@@ -40,45 +53,173 @@ async fn of_cancel_and_confirm_exactly_one_wins_and_both_sides_know_which() -> R
             if canceled { (Ending::Canceled, Money::Untouched, 0) } else { (Ending::Completed, Money::Paid, 1) };
         assert_eq!((outcome.ending, outcome.money, confirms), expected, "{id}: {}", outcome.reason);
         world.no_task_failed(&id).await?;
+        match n {
+            ..4 => assert!(canceled, "{id} was called off before there was anything to confirm"),
+            4..16 => {}
+            16.. => assert!(!canceled, "{id} was called off while Confirm was on its way"),
+        }
         Ok(canceled)
     };
     let won = try_join_all((0..24).map(race)).await?;
-    assert!(won.contains(&true), "no cancel was early enough: nothing was shown");
-    assert!(won.contains(&false), "no cancel was late enough: nothing was shown");
+    let early = won.iter().skip(4).take(12).filter(|canceled| **canceled).count();
+    println!("of twelve cancels on the way to Confirm {early} came before it");
     world.end().await
+}
+
+/// A system whose workers are processes of their own, without webhooks.
+async fn world_of_processes() -> Result<World> {
+    let options = Options { cadence: quick(), relay: Begin::Later, worker: Begin::Later, ..Options::default() };
+    World::with(options).await
+}
+
+/// A worker that stands still in the middle of Confirm of this payout: the gate is taken, nothing was sent.
+async fn stopped_behind_the_gate(world: &World, id: &str) -> Result<Process> {
+    let frozen = held_back(world, id).await?;
+    // Confirm is signed before it is sent; nothing else is signed meanwhile.
+    let slow = world.fault(json!({"kind": "slow", "on": "POST /auth/action", "ms": 5_000})).await?;
+    world.system.client().release(id, &unsigned("go")).await?;
+    world.has_struck(&slow).await?;
+    frozen.stop()?;
+    world.gate_is_taken(id).await?;
+    Ok(frozen)
+}
+
+/// A worker that stands still in the middle of Confirm of this payout: it has read that the provider waits for Confirm,
+/// and stands at the gate.
+async fn stopped_at_the_gate(world: &World, id: &str) -> Result<Process> {
+    let frozen = held_back(world, id).await?;
+    let reads = async || {
+        let requests = world.system.organisation().control(reqwest::Method::GET, "/requests", None).await?;
+        Ok::<_, anyhow::Error>(requests["counts"]["GET /payouts/{}"].as_u64().unwrap_or_default())
+    };
+    // The gate cannot be taken while somebody else writes.
+    let lock = world.lock_records().await?;
+    let before = reads().await?;
+    world.system.client().release(id, &unsigned("go")).await?;
+    // One after the release, one of Confirm itself.
+    until("Confirm's own reading", async || Ok((reads().await? >= before + 2).then_some(()))).await?;
+    frozen.stop()?;
+    lock.release().await?;
+    assert_eq!(world.system.records().gate(id).await?.map(|state| state.gate), Some(Gate::Open));
+    Ok(frozen)
+}
+
+/// The only worker, and a payout that could be confirmed but for somebody who holds it back.
+async fn held_back(world: &World, id: &str) -> Result<Process> {
+    let worker = world.worker_process()?;
+    world.start(id, "1000000099").await?;
+    world.status_when(id, "the wait", |status| status.waits_for.is_some()).await?;
+    world.system.client().hold(id, &order("not yet")).await?;
+    world.instruct(id).await?;
+    world.status_when(id, "the hold", |status| status.stage == Stage::OnHold).await?;
+    Ok(worker)
+}
+
+/// Two days pass at the provider.
+async fn expires(world: &World) -> Result<()> {
+    world.system.organisation().advance(2 * DAY).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_stopped_inside_confirm_and_woken_later_changes_nothing() -> Result<()> {
-    let world = World::with(Options { cadence: quick(), worker: Begin::Later, ..Options::default() }).await?;
+    let world = world_of_processes().await?;
+    let client = world.system.client();
     let id = "frozen-1";
-    // The gate is taken, the request is on its way.
-    let slow =
-        json!({"kind": "slow", "on": "POST /payouts/*/action", "when": "beforeEffect", "ms": 1_500, "externalId": id});
-    world.fault(slow).await?;
-    let frozen = world.worker_process()?;
-    world.start(id, "1000000000").await?;
-    until("the gate to be taken", async || {
-        let gate = world.system.records().gate(id).await?.map(|state| state.gate);
-        Ok((gate == Some(remit_records::Gate::Confirming)).then_some(()))
-    })
-    .await?;
-    frozen.stop()?;
+    let frozen = stopped_behind_the_gate(&world, id).await?;
     let other = world.worker_process()?;
-    // Another worker answers for the payout: too late to cancel, since Confirm may have been sent.
-    let refused = until("an answer to the cancel", async || {
-        Ok(world.system.client().cancel(id, &order("while it is frozen")).await.ok())
-    })
-    .await?;
+    // Another worker answers for the payout: too late to cancel, too early for another attempt, since Confirm may have
+    // been sent.
+    let refused =
+        until("an answer to the cancel", async || match client.cancel(id, &order("while it is frozen")).await {
+            Ok(answer) => Ok(Some(answer)),
+            Err(OrderError::Read(ReadError::NoWorker { .. })) => Ok(None),
+            Err(error) => Err(error.into()),
+        })
+        .await?;
     assert_eq!(refused.answer, Verdict::Refused, "{refused:?}");
+    let refused = client.retry(id, &order("while it is frozen"), None).await?;
+    assert!(matches!(&refused, Retried::Refused { why } if why.contains("not over")), "{refused:?}");
+    // The other one confirms once the time of the first one's call is over.
     let outcome = world.outcome(id).await?;
     assert_eq!(outcome.ending, Ending::Completed, "{}", outcome.reason);
     frozen.wake()?;
-    // It has had its chance when it polls again: a second payout is shared between both.
-    world.start("frozen-2", "1000000000").await?;
-    world.outcome("frozen-2").await?;
+    frozen.finish().await?;
     world.paid_exactly_once(id).await?;
-    frozen.kill()?;
+    let refused = client.retry(id, &order("it is over now"), None).await?;
+    assert!(matches!(&refused, Retried::Refused { why } if why.contains("has been paid")), "{refused:?}");
+    other.kill()?;
+    world.end().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_stopped_inside_confirm_and_woken_while_another_attempt_is_asked_for_pays_once() -> Result<()> {
+    let world = world_of_processes().await?;
+    let client = world.system.client();
+    let id = "frozen-retry";
+    let frozen = stopped_behind_the_gate(&world, id).await?;
+    let other = world.worker_process()?;
+    let asked = order("impatient");
+    let (refused, woken) = tokio::join!(client.retry(id, &asked, None), async { frozen.wake() });
+    woken?;
+    let refused = refused?;
+    assert!(matches!(&refused, Retried::Refused { .. }), "{refused:?}");
+    let outcome = world.outcome(id).await?;
+    assert_eq!(outcome.ending, Ending::Completed, "{}", outcome.reason);
+    frozen.finish().await?;
+    world.paid_exactly_once(id).await?;
+    other.kill()?;
+    world.end().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_stopped_inside_confirm_and_woken_after_the_deadline_confirms_nothing() -> Result<()> {
+    let world = world_of_processes().await?;
+    for id in ["frozen-at-the-gate", "frozen-behind-the-gate"] {
+        let frozen = match id {
+            "frozen-at-the-gate" => stopped_at_the_gate(&world, id).await?,
+            _ => stopped_behind_the_gate(&world, id).await?,
+        };
+        expires(&world).await?;
+        frozen.wake()?;
+        // It does all that it still wants to do.
+        frozen.finish().await?;
+        let other = world.worker_process()?;
+        let outcome = world.outcome(id).await?;
+        assert_eq!((outcome.ending, outcome.money), (Ending::Expired, Money::Untouched), "{id}: {}", outcome.reason);
+        for total in ["confirmsAccepted", "transfers"] {
+            assert_eq!(world.total(id, total).await?, 0, "{total} of {id}");
+        }
+        other.kill()?;
+    }
+    world.end().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_stopped_at_the_gate_and_woken_after_another_attempt_was_opened_sends_nothing() -> Result<()> {
+    let world = world_of_processes().await?;
+    let client = world.system.client();
+    let id = "frozen-replaced";
+    let frozen = stopped_at_the_gate(&world, id).await?;
+    expires(&world).await?;
+    // Its run is ended from outside, and taken up again by another worker, which finds it expired.
+    let request = world.request(id, "1000000099")?;
+    world.handle(&request.key().workflow_id()).terminate(Default::default()).await?;
+    let other = world.worker_process()?;
+    client.start(&request).await?;
+    let outcome = world.outcome(id).await?;
+    assert_eq!((outcome.ending, outcome.money), (Ending::Expired, Money::Untouched), "{}", outcome.reason);
+    let opened = client.retry(id, &order("it has expired"), None).await?;
+    assert!(matches!(opened, Retried::Started(_)), "{opened:?}");
+    frozen.wake()?;
+    frozen.finish().await?;
+    assert_eq!(world.total(id, "confirmCalls").await?, 0);
+
+    let second = format!("{id}-retry-1");
+    world.total_is(&second, "createsAccepted", 1).await?;
+    world.instruct(&second).await?;
+    assert_eq!(world.outcome(id).await?.ending, Ending::Completed);
+    world.paid_exactly_once(&second).await?;
+    assert_eq!(world.total(id, "confirmCalls").await?, 0);
     other.kill()?;
     world.end().await
 }
@@ -87,16 +228,11 @@ async fn a_worker_stopped_inside_confirm_and_woken_later_changes_nothing() -> Re
 async fn a_confirm_that_comes_after_the_providers_expiry_pays_nothing() -> Result<()> {
     let world = World::new().await?;
     let id = "late-confirm";
-    // The gate is taken in time; the provider's day passes while the request is being signed.
-    let slow =
-        json!({"kind": "slow", "on": "POST /payouts/*/action", "when": "beforeEffect", "ms": 2_000, "externalId": id});
+    // The gate is taken in time; the provider's day passes while the request is on its way.
+    let slow = json!({"kind": "slow", "on": ACTION, "when": "beforeEffect", "ms": 2_000, "externalId": id});
     world.fault(slow).await?;
     world.start(id, "1000000000").await?;
-    until("the gate to be taken", async || {
-        let gate = world.system.records().gate(id).await?.map(|state| state.gate);
-        Ok((gate == Some(remit_records::Gate::Confirming)).then_some(()))
-    })
-    .await?;
+    world.gate_is_taken(id).await?;
     let clock = json!({"advanceMs": u64::try_from((DAY * 2).as_millis())?});
     world.system.organisation().control(reqwest::Method::POST, "/clock", Some(&clock)).await?;
     let outcome = world.outcome(id).await?;
@@ -192,9 +328,12 @@ async fn approvals_around_the_submit_limit_pay_or_do_not_and_the_outcome_says_wh
             let expected = match outcome.ending {
                 Ending::Completed => (true, Money::Paid),
                 // Approved after the payout had expired: the tokens arrived, the bank was not paid.
-                Ending::Failed | Ending::Rejected | Ending::Expired | Ending::Canceled => {
-                    (moved, if moved { Money::WithProvider } else { Money::Untouched })
-                }
+                Ending::Failed
+                | Ending::Rejected
+                | Ending::Expired
+                | Ending::Canceled
+                | Ending::Blocked
+                | Ending::Denied => (moved, if moved { Money::WithProvider } else { Money::Untouched }),
             };
             assert_eq!((moved, outcome.money), expected, "{id}, skew {skew}: {}", outcome.reason);
             assert_eq!(world.total(id, "confirmsAccepted").await?, 1, "{id}, skew {skew}");

@@ -11,7 +11,7 @@ use remit_records::ObjectKind;
 use serde_json::Value;
 use temporalio_common::protos::temporal::api::enums::v1::EventType;
 
-use crate::harness::{Process, World, anyone, instructions_after, payer, policy, quick, until};
+use crate::harness::{Process, World, anyone, instructions_after, payer, policy, quick, rarely, until};
 
 const READY: &str = "payout.action.required";
 const PENDING: &str = "policy.approval.pending";
@@ -60,11 +60,10 @@ impl Webhooks for World {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_came_while_the_relay_was_down_is_fetched_when_it_starts_before_the_poll() -> Result<()> {
-    // The true cadence: the first poll is half a minute away.
-    let mut world =
-        World::with(Options { organisation: instructions_after(1_200), relay: Begin::Later, ..Options::default() })
-            .await?;
-    world.start("gap-1", "1000000000").await?;
+    let mut world = World::with(Options { cadence: rarely(), relay: Begin::Later, ..Options::default() }).await?;
+    world.start("gap-1", "1000000099").await?;
+    world.has_been_polled("gap-1").await?;
+    world.instruct("gap-1").await?;
     let gap = async |world: &World, have: &str| {
         until(&format!("{READY} to be {have}"), async || {
             let gaps = world.rows(&["gaps"]).await?;
@@ -130,7 +129,7 @@ async fn an_approval_that_came_before_its_transfer_was_known_reaches_the_payout_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_secret_is_replaced_while_payouts_run_and_none_of_them_waits_for_a_poll() -> Result<()> {
-    let world = World::with(Options { organisation: instructions_after(1_200), ..Options::default() }).await?;
+    let world = World::with(Options { cadence: rarely(), ..Options::default() }).await?;
     let url = world.system.webhook_url();
     let file = world.system.webhook_secrets_file().to_owned();
     let secrets = || -> Result<Vec<String>> {
@@ -138,12 +137,18 @@ async fn a_secret_is_replaced_while_payouts_run_and_none_of_them_waits_for_a_pol
         Ok(text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect())
     };
     let first = secrets()?;
+    // Instructions come when they are pushed.
+    let waiting = async |id: &str| -> Result<()> {
+        world.start(id, "1000000099").await?;
+        world.has_been_polled(id).await
+    };
     let confirmed = async |id: &str, so_far: &str| -> Result<()> {
+        world.instruct(id).await?;
         world.total_is(id, "confirmsAccepted", 1).await?;
         assert_eq!(world.worker_metric(FOUND_BY_NUDGE).await?.as_deref(), Some(so_far), "{id}");
         Ok(())
     };
-    world.start("rotate-1", "1000000000").await?;
+    waiting("rotate-1").await?;
     assert_eq!(world.webhook(&["rotate", "--url", &url, "--dry-run"]).await?.0, Some(0));
     assert_eq!(secrets()?, first);
     assert_eq!(world.webhook(&["rotate", "--url", &url]).await?.0, Some(0));
@@ -153,15 +158,15 @@ async fn a_secret_is_replaced_while_payouts_run_and_none_of_them_waits_for_a_pol
     assert_eq!(fs::metadata(&file)?.permissions().mode() & 0o777, 0o600);
     assert_eq!(world.webhook(&["rotate", "--url", &url]).await?.0, Some(3), "one rotation at a time");
 
-    world.start("rotate-2", "1000000000").await?;
+    waiting("rotate-2").await?;
     confirmed("rotate-2", "2").await?;
-    world.start("rotate-3", "1000000000").await?;
+    waiting("rotate-3").await?;
     assert_eq!(world.webhook(&["rotate", "--url", &url, "--finish"]).await?.0, Some(0));
     confirmed("rotate-3", "3").await?;
     assert_eq!(secrets()?, both[1..], "the old one is dropped");
     let left = payer(&world)?.webhooks(&PageQuery::default()).await?.items;
     assert_eq!(left.len(), 1);
-    world.start("rotate-4", "1000000000").await?;
+    waiting("rotate-4").await?;
     confirmed("rotate-4", "4").await?;
 
     assert_eq!(world.webhook(&["rotate", "--url", &url, "--finish"]).await?.0, Some(0), "it may be repeated");

@@ -10,6 +10,8 @@ use crate::FILES;
 
 /// For the main path.
 const MAIN_PATH: Cost = Cost { events: 52, actions: 13 };
+/// For the main path under a policy.
+const UNDER_POLICY: Cost = Cost { events: 70, actions: 16 };
 /// For every other branch: that with an approval and a hold at the provider.
 const ANY: Cost = Cost { events: 105, actions: 24 };
 
@@ -20,7 +22,11 @@ fn every_branch_stays_within_its_cost_and_the_documents_say_what_it_is() -> Resu
     for file in FILES.iter() {
         let name = file.file_stem().unwrap_or_default().to_string_lossy();
         let cost = Cost::of(&history::read(&fs::read(file)?)?.events);
-        let most = if name == "completed-by-nudge" { MAIN_PATH } else { ANY };
+        let most = match name.as_ref() {
+            "completed-by-nudge" => MAIN_PATH,
+            "policy-completed-by-nudge" => UNDER_POLICY,
+            _ => ANY,
+        };
         if cost.events > most.events || cost.actions > most.actions {
             over.push(format!("{name}: {cost:?}, at most {most:?}"));
         }

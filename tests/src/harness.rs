@@ -12,18 +12,22 @@ use remit_activities::PollCadence;
 use remit_client::{Action as Decide, Answer, Order, Release, Resolve, Status, Whereabouts};
 use remit_dfns::{Action, ActivityKind, ApprovalGroup, Approvers, PolicyBody, Rule};
 use remit_domain::{Outcome, PayoutRequest, Stage, policy::ApprovalValue};
+use remit_records::Gate;
 use reqwest::Method;
 use serde_json::{Value, json};
+use sqlx::{Connection, Executor, SqliteConnection};
 use temporalio_client::{Client, UntypedWorkflow, WorkflowHandle};
 use temporalio_common::protos::temporal::api::{
-    enums::v1::WorkflowTaskFailedCause,
+    enums::v1::{PendingActivityState, WorkflowTaskFailedCause},
     history::v1::{HistoryEvent, history_event::Attributes},
+    workflow::v1::PendingActivityInfo,
 };
 
 use crate::People;
 
-/// Longer than anything takes on a busy machine; a test that gets here has failed.
-const PATIENCE: Duration = Duration::from_secs(90);
+/// Longer than anything takes on a busy machine; a test that gets here has failed. A call that is handed to a process
+/// which stands still is given to another after 45 seconds, and a few may be.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A system, and what the tests ask of it.
 pub struct World {
@@ -171,15 +175,89 @@ impl World {
         until("the instructions", async || {
             let ledger = self.ledger(id).await?;
             let payout = &ledger["payouts"][0];
-            let before = ["Initializing", "AwaitingPayoutInstructions"].map(Value::from);
-            if !before.contains(&payout["executionStatus"]) {
-                return Ok(Some(()));
+            match payout["executionStatus"].as_str() {
+                None => return Ok(None),
+                Some("Initializing" | "AwaitingPayoutInstructions") => {}
+                Some(_) => return Ok(Some(())),
             }
             let next = format!("/payouts/{}/next", payout["id"].as_str().unwrap_or_default());
             self.system.organisation().control(Method::POST, &next, Some(&json!({}))).await?;
             Ok(None)
         })
         .await
+    }
+
+    /// Makes the bank pay now, however long it would have taken.
+    ///
+    /// # Errors
+    /// When there is no such payout that gets as far in time.
+    pub async fn disburse(&self, id: &str) -> Result<()> {
+        until("the bank payment", async || {
+            let ledger = self.ledger(id).await?;
+            let payout = &ledger["payouts"][0];
+            if payout["status"] == "Completed" {
+                return Ok(Some(()));
+            }
+            if payout["executionStatus"] == "DisbursementPending" {
+                let next = format!("/payouts/{}/next", payout["id"].as_str().unwrap_or_default());
+                self.system.organisation().control(Method::POST, &next, Some(&json!({}))).await?;
+            }
+            Ok(None)
+        })
+        .await
+    }
+
+    /// Waits until a worker is in the middle of this activity of a payout: it has taken it up and not answered.
+    ///
+    /// # Errors
+    /// When none is in time.
+    pub async fn is_in(&self, id: &str, activity: &str) -> Result<()> {
+        let workflow_id = self.request(id, "1")?.key().workflow_id();
+        until(&format!("{id} to be in {activity}"), async || {
+            let described = self.handle(&workflow_id).describe(Default::default()).await?;
+            let begun = |call: &PendingActivityInfo| {
+                let name = call.activity_type.as_ref().map(|kind| kind.name.as_str());
+                name == Some(activity) && call.state() == PendingActivityState::Started
+            };
+            Ok(described.raw().pending_activities.iter().any(begun).then_some(()))
+        })
+        .await
+    }
+
+    /// Waits until a payout has been looked at and is not ready: the next look comes after the cadence's wait.
+    ///
+    /// # Errors
+    /// When it is not in time.
+    pub async fn has_been_polled(&self, id: &str) -> Result<()> {
+        until(&format!("the first look at {id}"), async || {
+            let described = self.system.client().describe(id).await?;
+            Ok(described.pending.iter().any(|call| call.attempt > 1).then_some(()))
+        })
+        .await
+    }
+
+    /// Waits until Confirm has taken the gate of a payout.
+    ///
+    /// # Errors
+    /// When it does not in time.
+    pub async fn gate_is_taken(&self, key: &str) -> Result<()> {
+        until(&format!("the gate of {key} to be taken"), async || {
+            let gate = self.system.records().gate(key).await?.map(|state| state.gate);
+            Ok((gate == Some(Gate::Confirming)).then_some(()))
+        })
+        .await
+    }
+
+    /// Holds the records' only lock on writing until what is given back is released or dropped: all that others see of
+    /// a database that is away, and reading goes on.
+    ///
+    /// # Errors
+    /// When it cannot be had.
+    pub async fn lock_records(&self) -> Result<Lock> {
+        let mut connection = SqliteConnection::connect(self.system.records_url()).await?;
+        connection.execute("PRAGMA busy_timeout = 20000").await?;
+        connection.execute("BEGIN IMMEDIATE").await?;
+        Ok(Lock(connection))
     }
 
     /// What must hold for every payout that was paid: created once, confirmed once, one transfer, whatever happened.
@@ -228,12 +306,48 @@ impl World {
         Ok(())
     }
 
-    /// Makes something go wrong at the other side.
+    /// Puts this much USDC into the wallet that pays.
+    ///
+    /// # Errors
+    /// When the sandbox cannot be reached.
+    pub async fn balance(&self, units: &str) -> Result<()> {
+        let organisation = self.system.organisation();
+        let contract = organisation.token("Polygon")?.contract;
+        let balance = json!({"walletId": organisation.wallet("Polygon")?.id, "kind": "Erc20", "contract": contract,
+                             "balance": units});
+        organisation.control(Method::PUT, "/balances", Some(&balance)).await?;
+        Ok(())
+    }
+
+    /// Makes something go wrong at the other side. Gives the fault's id.
     ///
     /// # Errors
     /// When the sandbox knows no such fault.
-    pub async fn fault(&self, fault: Value) -> Result<()> {
-        self.system.organisation().fault(&fault).await
+    pub async fn fault(&self, fault: Value) -> Result<String> {
+        let made = self.system.organisation().control(Method::POST, "/faults", Some(&fault)).await?;
+        made["id"].as_str().map(str::to_owned).context("a fault without an id")
+    }
+
+    /// Waits until a fault has struck.
+    ///
+    /// # Errors
+    /// When it does not in time.
+    pub async fn has_struck(&self, fault: &str) -> Result<()> {
+        until(&format!("{fault} to strike"), async || {
+            let all = self.system.organisation().control(Method::GET, "/faults", None).await?;
+            let struck = |entry: &Value| entry["id"] == fault && entry["struck"].as_u64() > Some(0);
+            Ok(all["items"].as_array().is_some_and(|all| all.iter().any(struck)).then_some(()))
+        })
+        .await
+    }
+
+    /// Takes one fault back.
+    ///
+    /// # Errors
+    /// When there is no such fault.
+    pub async fn no_fault(&self, fault: &str) -> Result<()> {
+        self.system.organisation().control(Method::DELETE, &format!("/faults/{fault}"), None).await?;
+        Ok(())
     }
 
     /// Takes all faults back.
@@ -339,6 +453,11 @@ pub fn quick() -> PollCadence {
     PollCadence { first: Duration::from_millis(500), most: Duration::from_secs(2) }
 }
 
+/// So rarely that a poll finds nothing while a test runs: what is found is found because of a webhook.
+pub fn rarely() -> PollCadence {
+    PollCadence { first: Duration::from_secs(3600), ..PollCadence::default() }
+}
+
 /// Half a second, then ever longer, up to the true two hours: for payouts whose time is moved by hours.
 pub fn quick_then_true() -> PollCadence {
     PollCadence { first: Duration::from_millis(500), ..PollCadence::default() }
@@ -396,6 +515,20 @@ pub fn anyone() -> ApprovalGroup {
         approvers: Approvers { user_id: None },
         initiator_can_approve: None,
         service_accounts_can_approve: None,
+    }
+}
+
+/// The records' lock on writing.
+pub struct Lock(SqliteConnection);
+
+impl Lock {
+    /// Lets others write.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn release(mut self) -> Result<()> {
+        self.0.execute("ROLLBACK").await?;
+        Ok(self.0.close().await?)
     }
 }
 
@@ -467,6 +600,16 @@ impl Process {
     fn signal(&self, name: &str) -> Result<()> {
         let sent = Command::new("kill").args([format!("-{name}"), self.0.id().to_string()]).status()?;
         if sent.success() { Ok(()) } else { bail!("process {} cannot be sent {name}", self.0.id()) }
+    }
+
+    /// SIGTERM: it finishes what it is doing, and ends.
+    ///
+    /// # Errors
+    /// When it does not end in time, or not well.
+    pub async fn finish(mut self) -> Result<()> {
+        self.signal("TERM")?;
+        let ended = until("the process to finish what it does", async || Ok(self.0.try_wait()?)).await?;
+        if ended.success() { Ok(()) } else { bail!("process {} ended with {ended}", self.0.id()) }
     }
 
     /// SIGKILL: no goodbye.

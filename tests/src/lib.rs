@@ -7,7 +7,7 @@ pub mod recorded;
 
 pub use cost::Cost;
 pub use harness::{
-    Process, World, anyone, give_up, go_on, instructions_after, order, payer, policy, quick, quick_then_true, unsigned,
-    until,
+    Lock, Process, World, anyone, give_up, go_on, instructions_after, order, payer, policy, quick, quick_then_true,
+    rarely, unsigned, until,
 };
-pub use people::People;
+pub use people::{People, STANDARD};

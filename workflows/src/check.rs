@@ -83,7 +83,7 @@ mod tests {
 
     fn request() -> Value {
         json!({
-            "externalId": "inv-1", "walletId": "wa-1", "amount": "1",
+            "externalId": "inv-1", "walletId": "wa-5pfuu-9euek-h0odgb6snva8ph3k", "amount": "1",
             "asset": {"kind": "Erc20", "contract": "0x3c499c542cef5e3811e1192ce70d8cc03d5c3359"},
             "destination": {"kind": "Bank", "provider": "Borderless", "accountId": "acc-1", "instructionsId": "pi-1",
                             "currency": "BRL", "country": "BR", "purpose": "salary payment"},

@@ -1,6 +1,6 @@
-//! Whose approval counts, and whether enough are there. Signatures are checked by whoever has the keys crate.
+//! Whose approval counts, and whether enough are there. Signatures are checked by whoever calls.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
@@ -25,12 +25,12 @@ pub struct ApprovalOf<'a> {
     pub now: Timestamp,
 }
 
-/// An approval that counts, once its signature is verified with this key.
+/// An approval or a denial that counts, once its signature is verified with this key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Approved {
     /// Who.
     pub person: String,
-    /// That one's public key, as the policy has it now.
+    /// That one's public key, as the policy has it now: a key that was taken away since proves nothing.
     pub key: String,
     /// For which group.
     pub group: String,
@@ -40,38 +40,49 @@ pub struct Approved {
     pub why: String,
 }
 
-/// Whether an approval may count.
+/// Whether an approval may count, by the policy that is in force now. Whoever started the payout may not approve it, but
+/// may deny it; and a denial does not expire: a no stays a no.
 ///
 /// # Errors
 /// Why not, for people.
 pub fn may_approve(policy: &Policy, of: &ApprovalOf<'_>, statement: &Statement) -> Result<Approved, String> {
     let Statement::Approval { namespace, key, attempt, digest, revision, group, value, by, why, expires } = statement
     else {
-        return Err("it is no approval".into());
+        return Err("the statement is no approval".into());
     };
     if namespace != of.namespace {
         return Err(format!("it is for namespace {namespace:?}, not {:?}", of.namespace));
     }
-    if key != of.key || *attempt != of.attempt || digest != of.digest {
-        return Err("it is for another payout, or for other content of this one".into());
+    if (key.as_str(), *attempt) != (of.key, of.attempt) {
+        return Err(format!("it is about attempt {attempt} of payout {key:?}, not {} of {:?}", of.attempt, of.key));
+    }
+    if digest != of.digest {
+        return Err("it is about other content of this payout".into());
     }
     if !of.revisions.contains(revision) {
         return Err("it names a revision of the policy that there is not".into());
     }
-    if *expires <= of.now {
-        return Err("it has expired".into());
-    }
     let person = policy.people.get(by).ok_or_else(|| format!("the policy knows nobody called {by:?}"))?;
-    if !policy.groups.get(group).is_some_and(|group| group.people.contains(by)) {
+    if !policy.is_in(by, group) {
         return Err(format!("{by} is not in group {group:?}"));
     }
-    if let Initiator::Starter { name } = of.initiator {
-        let starter = policy.starters.get(name);
-        if name == by || starter.is_some_and(|starter| starter.key == person.key) {
+    if *value == ApprovalValue::Approve {
+        if *expires <= of.now {
+            return Err(format!("it counted until {expires}"));
+        }
+        if started(policy, of.initiator, by, &person.key) {
             return Err(format!("{by} has started it, and may not approve it"));
         }
     }
     Ok(Approved { person: by.clone(), key: person.key.clone(), group: group.clone(), value: *value, why: why.clone() })
+}
+
+/// Whether this person is the one who started it: by name, or by key.
+fn started(policy: &Policy, initiator: &Initiator, person: &str, key: &str) -> bool {
+    match initiator {
+        Initiator::Starter { name } => name == person || policy.starter(name).is_some_and(|starter| starter.key == key),
+        Initiator::Unsigned | Initiator::Unproven { .. } => false,
+    }
 }
 
 /// The order that a signed one must be.
@@ -101,17 +112,17 @@ pub fn may_order(policy: &Policy, of: &OrderOf<'_>, statement: &Statement) -> Re
     let Statement::Order { namespace, key, order, what, by, why, expires } = statement else {
         return Err("the statement is no order".into());
     };
-    let given = (namespace.as_str(), key.as_str(), order.as_str(), what.as_str(), by.as_str(), why.as_str());
-    if given != (of.namespace, of.key, of.order, of.what, of.by, of.why) {
+    let signed = (namespace.as_str(), key.as_str(), order.as_str(), what.as_str(), by.as_str(), why.as_str());
+    if signed != (of.namespace, of.key, of.order, of.what, of.by, of.why) {
         return Err("the statement is about another order than the one that is given".into());
     }
     if *expires <= of.now {
-        return Err("the signed order has expired".into());
+        return Err(format!("the signed order counted until {expires}"));
     }
     let person = policy.people.get(by).ok_or_else(|| format!("the policy knows nobody called {by:?}"))?;
-    let may = |name: &String| policy.groups.get(name).is_some_and(|group| group.people.contains(by));
-    if !policy.orders.groups.iter().any(may) {
-        return Err(format!("{by} is in none of the groups that may order: {}", policy.orders.groups.join(", ")));
+    if !policy.orders.groups.iter().any(|group| policy.is_in(by, group)) {
+        let groups: Vec<&str> = policy.orders.groups.iter().map(String::as_str).collect();
+        return Err(format!("{by} is in none of the groups that may order it: {}", groups.join(", ")));
     }
     Ok(person.key.clone())
 }
@@ -121,7 +132,7 @@ pub fn may_order(policy: &Policy, of: &OrderOf<'_>, statement: &Statement) -> Re
 pub enum Tally {
     /// All that are wanted are there.
     Met,
-    /// Somebody of a wanted group said no.
+    /// Somebody whose approval is wanted said no.
     Denied {
         /// Who.
         by: String,
@@ -139,28 +150,105 @@ pub struct Missing {
     pub group: String,
     /// How many of the group it takes.
     pub quorum: u32,
-    /// Who has approved.
+    /// Who counts for it already.
     pub have: Vec<String>,
 }
 
-/// Counts: nobody twice in a group, and one denial denies.
+/// Counts the approvals. One denial denies. Nobody counts twice: who is in several groups, and approves for all of them,
+/// counts for one, whichever helps most. Where several rules want the same group, the largest quorum meets them all.
 pub fn tally(wanted: &[Wanted], approved: &[Approved]) -> Tally {
     let asked = |it: &&Approved| wanted.iter().any(|wanted| wanted.group == it.group);
     if let Some(no) = approved.iter().filter(asked).find(|it| it.value == ApprovalValue::Deny) {
         return Tally::Denied { by: no.person.clone(), why: no.why.clone() };
     }
-    let mut missing: Vec<Missing> = Vec::new();
-    for wanted in wanted {
-        let have: BTreeSet<&str> =
-            approved.iter().filter(|it| it.group == wanted.group).map(|it| it.person.as_str()).collect();
-        if u32::try_from(have.len()).unwrap_or(u32::MAX) >= wanted.quorum {
-            continue;
-        }
-        let have = have.into_iter().map(str::to_owned).collect();
-        match missing.iter_mut().find(|it| it.group == wanted.group) {
-            Some(known) => known.quorum = known.quorum.max(wanted.quorum),
-            None => missing.push(Missing { group: wanted.group.clone(), quorum: wanted.quorum, have }),
+    let mut quorums: Vec<(&str, u32)> = Vec::new();
+    for Wanted { group, quorum, .. } in wanted {
+        // A quorum of none would be met by nobody: no policy has one.
+        let quorum = (*quorum).max(1);
+        match quorums.iter_mut().find(|(known, _)| known == group) {
+            Some((_, largest)) => *largest = quorum.max(*largest),
+            None => quorums.push((group, quorum)),
         }
     }
+    let mut people: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for it in approved {
+        people.entry(&it.person).or_default().insert(&it.group);
+    }
+    let seated = seated(&quorums, &people);
+    let missing = quorums.iter().zip(seated).filter(|((_, quorum), have)| !reaches(have.len(), *quorum));
+    let missing: Vec<Missing> = missing
+        .map(|((group, quorum), have)| Missing {
+            group: (*group).to_owned(),
+            quorum: *quorum,
+            have: have.into_iter().map(str::to_owned).collect(),
+        })
+        .collect();
     if missing.is_empty() { Tally::Met } else { Tally::Missing(missing) }
+}
+
+/// Whether these groups could be met at all, if everybody in them approved.
+pub(super) fn can_be_met(quorums: &[(&str, u32)], groups: &BTreeMap<String, super::Group>) -> bool {
+    let mut people: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for (name, group) in groups {
+        for person in &group.people {
+            people.entry(person).or_default().insert(name);
+        }
+    }
+    quorums.iter().zip(seated(quorums, &people)).all(|((_, quorum), have)| reaches(have.len(), *quorum))
+}
+
+fn reaches(have: usize, quorum: u32) -> bool {
+    u32::try_from(have).is_ok_and(|have| have >= quorum)
+}
+
+/// Each group has as many seats as its quorum, each person sits down once, in a group that they approved for: who sits
+/// where, so that as many seats as possible are taken (a maximum matching, by augmenting paths).
+fn seated<'a>(quorums: &[(&str, u32)], people: &BTreeMap<&'a str, BTreeSet<&str>>) -> Vec<BTreeSet<&'a str>> {
+    // No more seats than people who could take them.
+    let seats: Vec<usize> = quorums
+        .iter()
+        .enumerate()
+        .flat_map(|(group, (name, quorum))| {
+            let could = people.values().filter(|groups| groups.contains(name)).count();
+            std::iter::repeat_n(group, could.min(usize::try_from(*quorum).unwrap_or(usize::MAX)))
+        })
+        .collect();
+    let mut sits: BTreeMap<&'a str, usize> = BTreeMap::new();
+    for seat in 0..seats.len() {
+        let mut asked = BTreeSet::new();
+        take(seat, &seats, quorums, people, &mut sits, &mut asked);
+    }
+    let mut all = vec![BTreeSet::new(); quorums.len()];
+    for (person, seat) in sits {
+        if let Some(group) = seats.get(seat).and_then(|group| all.get_mut(*group)) {
+            group.insert(person);
+        }
+    }
+    all
+}
+
+/// Finds somebody for this seat, who may have to leave another one that is filled anew.
+fn take<'a>(
+    seat: usize,
+    seats: &[usize],
+    quorums: &[(&str, u32)],
+    people: &BTreeMap<&'a str, BTreeSet<&str>>,
+    sits: &mut BTreeMap<&'a str, usize>,
+    asked: &mut BTreeSet<&'a str>,
+) -> bool {
+    let Some((group, _)) = seats.get(seat).and_then(|group| quorums.get(*group)) else { return false };
+    for (person, groups) in people {
+        if !groups.contains(group) || !asked.insert(person) {
+            continue;
+        }
+        let free = match sits.get(person) {
+            None => true,
+            Some(other) => take(*other, seats, quorums, people, sits, asked),
+        };
+        if free {
+            sits.insert(person, seat);
+            return true;
+        }
+    }
+    false
 }

@@ -1,40 +1,39 @@
 //! The decision. All rules are looked at; any block wins; all approvals that are asked for must be met; a payout that no
 //! rule looks at is blocked. As at Dfns, but for the last: there, what no policy looks at is allowed.
+//!
+//! What is not known triggers the rule that needs it.
+
+use jiff::SignedDuration;
+use rust_decimal::Decimal;
 
 use super::{
-    Action, Decision, Facts, Initiator, Kind, MicroUsd, Policy, Question, RevisionId, Rule, Spoke, Sum, Verdict,
-    Wanted, When, worth,
+    Action, Decision, Dimension, Facts, Initiator, Kind, MicroUsd, Policy, Question, RevisionId, Rule, Sign, Spoke,
+    Sum, Traits, Verdict, Wanted, When, codes, rules::falls_short, worth,
 };
-use crate::{Guards, OnBreach, PayoutRequest};
+use crate::{Fiat, Guards, Offer, OnBreach, PayoutRequest};
 
-/// What the policy says of a payout.
+/// What the policy says of a payout. Made twice: at the start, and anew just before Confirm ([`Facts::when`]).
 pub fn decide(policy: &Policy, revision: &RevisionId, request: &PayoutRequest, facts: &Facts) -> Decision {
-    let price = facts.price.as_ref();
-    let usd = match price {
+    // The request's own: facts can add where its wallet is, and nothing else.
+    let traits = Traits::of(request, facts.traits.get(Dimension::Chain));
+    let usd = match &facts.price {
         None => Err("nobody says what the token is worth".to_owned()),
         Some(price) => worth(request.amount, price, facts.now).map_err(|problem| problem.to_string()),
     };
-    let look = Look { policy, questions: policy.questions(&facts.traits), facts, usd };
+    let questions = policy.questions(&traits);
+    let look = Look { policy, traits: &traits, questions, facts, usd };
     let mut spoke: Vec<Spoke> = Vec::new();
     let mut wanted: Vec<Wanted> = Vec::new();
-    for rule in policy.rules.iter().filter(|rule| rule.filter.matches(&facts.traits)) {
+    for rule in policy.matching(&traits) {
         let (triggered, code, says) = look.at(rule);
-        if let Action::RequestApproval { approvals, timeout_seconds } = &rule.action
-            && triggered
-        {
-            wanted.extend(approvals.iter().map(|(group, quorum)| Wanted {
-                rule: rule.name.clone(),
-                group: group.clone(),
-                quorum: *quorum,
-                people: policy.groups.get(group).map(|it| it.people.iter().cloned().collect()).unwrap_or_default(),
-                timeout_seconds: *timeout_seconds,
-            }));
+        if triggered {
+            wanted.extend(approvals_of(policy, rule));
         }
         let (rule, action) = (rule.name.clone(), rule.action.as_str().to_owned());
         spoke.push(Spoke { rule, triggered, action, code: code.to_owned(), says });
     }
     if spoke.is_empty() {
-        spoke.push(unwritten("(no rule)", "no_rule_matches", "no rule looks at this payout"));
+        spoke.push(block("(no rule)", codes::NO_RULE, "no rule looks at this payout"));
     }
     spoke.extend(look.signature());
     spoke.extend(look.screening());
@@ -47,6 +46,7 @@ pub fn decide(policy: &Policy, revision: &RevisionId, request: &PayoutRequest, f
     if verdict != Verdict::NeedsApproval {
         wanted.clear();
     }
+    let price = facts.price.clone();
     Decision {
         revision: revision.number,
         revision_hash: revision.hash.clone(),
@@ -54,25 +54,36 @@ pub fn decide(policy: &Policy, revision: &RevisionId, request: &PayoutRequest, f
         spoke,
         wanted,
         usd: look.usd.ok(),
-        price: facts.price.clone(),
+        price,
     }
 }
 
-/// What is decided without a rule that says so: always a block.
-fn unwritten(rule: &str, code: &str, says: impl Into<String>) -> Spoke {
-    Spoke {
-        rule: rule.to_owned(),
-        triggered: true,
-        action: Action::Block.as_str().to_owned(),
-        code: code.to_owned(),
-        says: says.into(),
-    }
+fn approvals_of<'a>(policy: &'a Policy, rule: &'a Rule) -> impl Iterator<Item = Wanted> + 'a {
+    let (approvals, timeout_seconds) = match &rule.action {
+        Action::RequestApproval { approvals, timeout_seconds } => (approvals.as_slice(), *timeout_seconds),
+        Action::Block | Action::Flag => (&[][..], 0),
+    };
+    approvals.iter().map(move |(group, quorum)| Wanted {
+        rule: rule.name.clone(),
+        group: group.clone(),
+        quorum: *quorum,
+        people: policy.groups.get(group).map(|it| it.people.iter().cloned().collect()).unwrap_or_default(),
+        timeout_seconds,
+    })
+}
+
+/// What is decided without a rule that says so.
+fn block(rule: &str, code: &str, says: impl Into<String>) -> Spoke {
+    let action = Action::Block.as_str().to_owned();
+    Spoke { rule: rule.to_owned(), triggered: true, action, code: code.to_owned(), says: says.into() }
 }
 
 struct Look<'a> {
     policy: &'a Policy,
+    traits: &'a Traits,
     questions: Vec<Question>,
     facts: &'a Facts,
+    /// What the payout is worth, or why nobody can say.
     usd: Result<MicroUsd, String>,
 }
 
@@ -82,160 +93,222 @@ type Said = (bool, &'static str, String);
 impl Look<'_> {
     fn at(&self, rule: &Rule) -> Said {
         match &rule.kind {
-            Kind::AlwaysTrigger => (true, "always", "always".into()),
-            Kind::TransactionAmountLimit { limit } => match &self.usd {
-                Err(why) => (true, "amount_unknown", why.clone()),
-                Ok(usd) if usd > limit => (true, "amount_above_limit", format!("{usd} is above the limit of {limit}")),
-                Ok(usd) => (false, "amount_within_limit", format!("{usd}, limit {limit}")),
-            },
-            Kind::TransactionAmountVelocity { limit, window_seconds, .. } => self.amount(rule, *limit, *window_seconds),
-            Kind::TransactionCountVelocity { limit, window_seconds, .. } => match self.sum(rule) {
-                None => (true, "count_unknown", "what was paid before is not known".into()),
-                Some(sum) => {
-                    let (count, window) = (sum.count.saturating_add(1), period(*window_seconds));
-                    let says = format!("{count} in {window}, limit {limit}");
-                    if count > *limit { (true, "count_above_limit", says) } else { (false, "count_within_limit", says) }
-                }
-            },
+            Kind::AlwaysTrigger => (true, codes::ALWAYS, "always".into()),
+            Kind::TransactionAmountLimit { limit } => self.amount(*limit),
+            Kind::TransactionAmountVelocity { limit, window_seconds, .. } => {
+                self.velocity(rule, *limit, *window_seconds)
+            }
+            Kind::TransactionCountVelocity { limit, window_seconds, .. } => self.count(rule, *limit, *window_seconds),
             Kind::TransactionRecipientWhitelist { recipients } => {
-                let to = self.facts.traits.get(super::Dimension::Counterparty);
+                let to = self.traits.get(Dimension::Counterparty);
                 match recipients.contains(to) {
-                    true => (false, "recipient_known", format!("{to} is listed")),
-                    false => (true, "recipient_unknown", format!("{to} is not among the known recipients")),
+                    true => (false, codes::RECIPIENT_KNOWN, format!("{to} is listed")),
+                    false => (true, codes::RECIPIENT_UNKNOWN, format!("{to} is not listed")),
                 }
             }
-            Kind::NewBeneficiary { cooling_off_seconds } => {
-                let period = period(*cooling_off_seconds);
-                let known = self.facts.past.first_paid.map(|first| self.facts.now.duration_since(first).as_secs());
-                match known {
-                    Some(known) if known >= i64::from(*cooling_off_seconds) => {
-                        (false, "beneficiary_known", format!("known for longer than {period}"))
-                    }
-                    Some(_) => (true, "beneficiary_new", format!("first paid less than {period} ago")),
-                    None => (true, "beneficiary_new", "never paid before".into()),
-                }
-            }
-            Kind::FeeLimit { bps, amount } => self.fee(*bps, *amount),
+            Kind::NewBeneficiary { cooling_off_seconds } => self.beneficiary(*cooling_off_seconds),
+            Kind::FeeLimit { bps, amount } => self.fee(*bps, amount.as_ref()),
+            Kind::SlippageLimit { bps, one_usd } => self.slippage(*bps, one_usd),
             Kind::BusinessHours { zone, days, from, to } => {
-                let now = self.facts.now.to_zoned(zone.clone());
-                let inside = days.contains(&now.weekday()) && now.time() >= *from && now.time() < *to;
-                let says = format!("{} there", now.strftime("%a %H:%M"));
-                if inside { (false, "business_hours", says) } else { (true, "outside_business_hours", says) }
+                let there = self.facts.now.to_zoned(zone.clone());
+                let minute = i32::from(there.hour()) * 60 + i32::from(there.minute());
+                let open = (i32::from(*from)..i32::from(*to)).contains(&minute) && days.contains(&there.weekday());
+                let says = format!("it is {} there", there.strftime("%a %H:%M"));
+                match open {
+                    true => (false, codes::WITHIN_BUSINESS_HOURS, says),
+                    false => (true, codes::OUTSIDE_BUSINESS_HOURS, says),
+                }
             }
             Kind::Screening => match self.facts.screened.hits.as_slice() {
-                [] => (false, "screening_clear", format!("{} lists", self.facts.screened.lists.len())),
-                hits => (true, "screening_hit", hits.join("; ")),
+                [] => (false, codes::SCREENING_CLEAR, format!("{} lists are clear", self.facts.screened.lists.len())),
+                hits => (true, codes::SCREENING_HIT, hits.join("; ")),
             },
             Kind::Anomaly { signs } => {
                 let usd = self.usd.as_ref().ok().copied();
-                let limits: Vec<MicroUsd> = self.matching().filter_map(limit_of).collect();
-                let seen: Vec<String> = signs.iter().filter_map(|sign| sign.seen(self.facts, usd, &limits)).collect();
+                let limits: Vec<MicroUsd> = self.policy.matching(self.traits).filter_map(limit_of).collect();
+                let said = |sign: &Sign| {
+                    sign.seen(self.facts, usd, &limits).map(|figures| format!("{}: {figures}", sign.as_str()))
+                };
+                let seen: Vec<String> = signs.iter().filter_map(said).collect();
                 match seen.is_empty() {
-                    true => (false, "nothing_unusual", "nothing unusual".into()),
-                    false => (true, "anomaly", seen.join("; ")),
+                    true => (false, codes::NOTHING_UNUSUAL, "nothing unusual".into()),
+                    false => (true, codes::ANOMALY, seen.join("; ")),
                 }
             }
         }
     }
 
-    fn matching(&self) -> impl Iterator<Item = &Rule> {
-        self.policy.rules.iter().filter(|rule| rule.filter.matches(&self.facts.traits))
+    fn amount(&self, limit: MicroUsd) -> Said {
+        match &self.usd {
+            Err(why) => (true, codes::AMOUNT_UNKNOWN, why.clone()),
+            Ok(usd) if *usd > limit => {
+                (true, codes::AMOUNT_ABOVE_LIMIT, format!("{usd} is above the limit of {limit}"))
+            }
+            Ok(usd) => (false, codes::AMOUNT_WITHIN_LIMIT, format!("{usd} is within the limit of {limit}")),
+        }
     }
 
-    fn sum(&self, rule: &Rule) -> Option<Sum> {
-        let question = rule.question(&self.facts.traits)?;
-        let place = self.questions.iter().position(|it| *it == question)?;
-        self.facts.sums.get(place).copied()
-    }
-
-    fn amount(&self, rule: &Rule, limit: MicroUsd, window_seconds: u32) -> Said {
+    fn velocity(&self, rule: &Rule, limit: MicroUsd, window_seconds: u32) -> Said {
+        let unknown = |why: String| (true, codes::VELOCITY_UNKNOWN, why);
         let usd = match &self.usd {
-            Err(why) => return (true, "amount_unknown", why.clone()),
+            Err(why) => return unknown(why.clone()),
             Ok(usd) => *usd,
         };
-        let Some(sum) = self.sum(rule) else {
-            return (true, "amount_unknown", "what was paid before is not known".into());
-        };
+        let Some(sum) = self.sum(rule) else { return unknown("what was paid before is not known".into()) };
         if sum.unpriced > 0 {
-            let says = format!("{} payouts in the window have no known worth", sum.unpriced);
-            return (true, "amount_unknown", says);
+            return unknown(format!("nobody knows what {} of those in the window are worth", sum.unpriced));
         }
         let total = sum.usd.saturating_add(usd.0.into());
         let shown = MicroUsd(u64::try_from(total).unwrap_or(u64::MAX));
-        let says = format!("{shown} in {} with this one, limit {limit}", period(window_seconds));
+        let says =
+            |is: &str| format!("{shown} within {}, this payout included, is {is} {limit}", period(window_seconds));
         match total > limit.0.into() {
-            true => (true, "velocity_above_limit", says),
-            false => (false, "velocity_within_limit", says),
+            true => (true, codes::VELOCITY_ABOVE_LIMIT, says("above the limit of")),
+            false => (false, codes::VELOCITY_WITHIN_LIMIT, says("within the limit of")),
         }
     }
 
-    fn fee(&self, bps: Option<u32>, amount: Option<rust_decimal::Decimal>) -> Said {
-        match (&self.facts.offer, self.facts.when) {
-            (None, When::Start) => (false, "fee_not_known_yet", "looked at just before Confirm".into()),
-            (None, When::BeforeConfirm) => (true, "fee_unknown", "no offer says what the fee is".into()),
-            (Some(offer), _) => {
-                let guards = Guards {
-                    fees_at_most: amount,
-                    fees_at_most_bps: bps,
-                    receives_at_least: None,
-                    quote_at_most_seconds: None,
-                    on_breach: OnBreach::Cancel,
-                };
-                let says = format!("{} of {}", offer.fees, offer.receives);
-                match guards.check(std::slice::from_ref(offer)).is_empty() {
-                    true => (false, "fee_within_limit", says),
-                    false => (true, "fee_above_limit", says),
-                }
+    fn count(&self, rule: &Rule, limit: u64, window_seconds: u32) -> Said {
+        let Some(sum) = self.sum(rule) else {
+            return (true, codes::COUNT_UNKNOWN, "what was paid before is not known".into());
+        };
+        let count = sum.count.saturating_add(1);
+        let says = |is: &str| format!("payout {count} within {} is {is} {limit}", period(window_seconds));
+        match count > limit {
+            true => (true, codes::COUNT_ABOVE_LIMIT, says("above the limit of")),
+            false => (false, codes::COUNT_WITHIN_LIMIT, says("within the limit of")),
+        }
+    }
+
+    /// The answer to the question of this rule. None where there are not exactly as many answers as questions: then they
+    /// answer others.
+    fn sum(&self, rule: &Rule) -> Option<Sum> {
+        let question = rule.question(self.traits)?;
+        let place = self.questions.iter().position(|it| *it == question)?;
+        self.facts.sums.get(place).filter(|_| self.facts.sums.len() == self.questions.len()).copied()
+    }
+
+    fn beneficiary(&self, cooling_off_seconds: u32) -> Said {
+        let time = period(cooling_off_seconds);
+        let long = SignedDuration::from_secs(cooling_off_seconds.into());
+        match self.facts.past.first_paid.map(|first| self.facts.now.duration_since(first)) {
+            None => (true, codes::BENEFICIARY_NEW, "no money ever went to this counterparty".into()),
+            Some(known) if known < long => {
+                (true, codes::BENEFICIARY_NEW, format!("money first went to this counterparty less than {time} ago"))
+            }
+            Some(_) => {
+                (false, codes::BENEFICIARY_KNOWN, format!("money first went to this counterparty {time} ago or longer"))
             }
         }
     }
 
-    /// Who may start what.
+    fn fee(&self, bps: Option<u32>, amount: Option<&Fiat>) -> Said {
+        let offer = match self.offer() {
+            Ok(Some(offer)) => offer,
+            Ok(None) => return (false, codes::FEE_NOT_YET_KNOWN, "looked at just before Confirm".into()),
+            Err(why) => return (true, codes::FEE_UNKNOWN, why),
+        };
+        let paid_in = &offer.receives.currency;
+        if let Some(other) = amount.filter(|amount| amount.currency != *paid_in) {
+            let why = format!("the fees are in {paid_in}, the limit is in {}", other.currency);
+            return (true, codes::FEE_UNKNOWN, why);
+        }
+        let guards = Guards {
+            fees_at_most: amount.map(|amount| amount.amount),
+            fees_at_most_bps: bps,
+            receives_at_least: None,
+            quote_at_most_seconds: None,
+            on_breach: OnBreach::Cancel,
+        };
+        let bps = bps.map(|bps| format!("{bps} basis points"));
+        let limits: Vec<String> = bps.into_iter().chain(amount.map(Fiat::to_string)).collect();
+        let says = |is: &str| {
+            let fees = format!("{} {paid_in} beside the {} that are paid out", offer.fees, offer.receives);
+            format!("fees of {fees} are {is} the limit of {}", limits.join(" and "))
+        };
+        match guards.check(std::slice::from_ref(offer)).is_empty() {
+            true => (false, codes::FEE_WITHIN_LIMIT, says("within")),
+            false => (true, codes::FEE_ABOVE_LIMIT, says("above")),
+        }
+    }
+
+    fn slippage(&self, bps: u32, one_usd: &Fiat) -> Said {
+        let unknown = |why: String| (true, codes::SLIPPAGE_UNKNOWN, why);
+        let offer = match self.offer() {
+            Ok(Some(offer)) => offer,
+            Ok(None) => return (false, codes::SLIPPAGE_NOT_YET_KNOWN, "looked at just before Confirm".into()),
+            Err(why) => return unknown(why),
+        };
+        let usd = match &self.usd {
+            Ok(usd) => *usd,
+            Err(why) => return unknown(why.clone()),
+        };
+        let paid_in = &offer.receives.currency;
+        if one_usd.currency != *paid_in {
+            return unknown(format!("{paid_in} are paid out, the limit is in {}", one_usd.currency));
+        }
+        let whole: Option<Decimal> = offer.receives.amount.checked_add(offer.fees);
+        let Some((whole, short)) = whole.and_then(|whole| Some((whole, falls_short(whole, usd, one_usd.amount, bps)?)))
+        else {
+            return unknown("the amounts are too large to compare".into());
+        };
+        let says = |is: &str| {
+            format!("{whole} {paid_in} before fees for {usd} at {one_usd} each is {is} the limit of {bps} basis points")
+        };
+        match short {
+            true => (true, codes::SLIPPAGE_ABOVE_LIMIT, says("short by more than")),
+            false => (false, codes::SLIPPAGE_WITHIN_LIMIT, says("within")),
+        }
+    }
+
+    /// The offer. At the start there is none yet; none just before Confirm is an error.
+    fn offer(&self) -> Result<Option<&Offer>, String> {
+        match (&self.facts.offer, self.facts.when) {
+            (Some(offer), When::Start | When::BeforeConfirm) => Ok(Some(offer)),
+            (None, When::Start) => Ok(None),
+            (None, When::BeforeConfirm) => Err("no offer says what is paid out".into()),
+        }
+    }
+
+    /// Who may start what, where it is not as it should be.
     fn signature(&self) -> Option<Spoke> {
-        let says = match &self.facts.initiator {
+        let (code, says) = match &self.facts.initiator {
             Initiator::Unsigned if self.policy.unsigned_starts => return None,
-            Initiator::Unsigned => return Some(unwritten("(signature)", "unsigned", "nobody has signed the start")),
-            Initiator::Unproven { why } => return Some(unwritten("(signature)", "unproven", why.clone())),
+            Initiator::Unsigned => (codes::START_UNSIGNED, "nobody has signed the start".into()),
+            Initiator::Unproven { why } => (codes::START_UNPROVEN, why.clone()),
             Initiator::Starter { name } => {
-                let program = self.facts.traits.get(super::Dimension::Program);
-                match self.policy.starters.get(name) {
+                let program = self.traits.get(Dimension::Program);
+                match self.policy.starter(name) {
                     Some(starter) if starter.may_start(program) => return None,
-                    Some(_) => format!("{name} may not start payouts of program {program:?}"),
-                    None => format!("the policy knows no starter {name:?}"),
+                    Some(_) => {
+                        let says = format!("starter {name:?} may not start payouts of program {program:?}");
+                        (codes::STARTER_OUTSIDE_PROGRAMS, says)
+                    }
+                    None => (codes::STARTER_UNKNOWN, format!("the policy knows no starter {name:?}")),
                 }
             }
         };
-        Some(unwritten("(signature)", "starter_may_not", says))
+        Some(block("(signature)", code, says))
     }
 
     /// A hit blocks, unless a rule that looks at the payout wants people to decide about it.
     fn screening(&self) -> Option<Spoke> {
         let hits = &self.facts.screened.hits;
-        let asked = self
-            .matching()
-            .any(|rule| rule.kind == Kind::Screening && matches!(rule.action, Action::RequestApproval { .. }));
-        (!hits.is_empty() && !asked).then(|| unwritten("(screening)", "screening_hit", hits.join("; ")))
+        let asks = |rule: &Rule| rule.kind == Kind::Screening && matches!(rule.action, Action::RequestApproval { .. });
+        let blocks = !hits.is_empty() && !self.policy.matching(self.traits).any(asks);
+        blocks.then(|| block("(screening)", codes::SCREENING_HIT, hits.join("; ")))
     }
 }
 
 fn limit_of(rule: &Rule) -> Option<MicroUsd> {
-    match rule.kind {
-        Kind::TransactionAmountLimit { limit } => Some(limit),
-        Kind::AlwaysTrigger
-        | Kind::TransactionAmountVelocity { .. }
-        | Kind::TransactionCountVelocity { .. }
-        | Kind::TransactionRecipientWhitelist { .. }
-        | Kind::NewBeneficiary { .. }
-        | Kind::FeeLimit { .. }
-        | Kind::BusinessHours { .. }
-        | Kind::Screening
-        | Kind::Anomaly { .. } => None,
-    }
+    if let Kind::TransactionAmountLimit { limit } = rule.kind { Some(limit) } else { None }
 }
 
-/// `24 h`, `30 min`, `45 s`.
+/// `7 days`, `24 h`, `30 min`, `45 s`.
 fn period(seconds: u32) -> String {
+    const DAY: u32 = 24 * 3600;
     match seconds {
+        s if s > DAY && s.is_multiple_of(DAY) => format!("{} days", s / DAY),
         s if s.is_multiple_of(3600) => format!("{} h", s / 3600),
         s if s.is_multiple_of(60) => format!("{} min", s / 60),
         s => format!("{s} s"),

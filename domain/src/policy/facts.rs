@@ -72,7 +72,9 @@ impl Traits {
     /// Those of a request whose wallet is on this network.
     pub fn of(request: &PayoutRequest, chain: &str) -> Self {
         let Destination::Bank(bank) = &request.destination;
-        let counterparty = format!("{}/{}/{}", bank.provider, bank.account_id, bank.instructions_id);
+        let parts = [&bank.provider, &bank.account_id, &bank.instructions_id];
+        // An id with a slash in it must not read like two others.
+        let counterparty = parts.map(|part| part.replace('%', "%25").replace('/', "%2F")).join("/");
         let program = request.program.as_ref().map(|program| program.as_str()).unwrap_or_default();
         Self(BTreeMap::from([
             (Dimension::Chain, chain.to_owned()),

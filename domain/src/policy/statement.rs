@@ -1,5 +1,7 @@
 //! What keys sign. A statement has one text and a text one statement, so that a signature counts for exactly one thing.
 
+use std::fmt::Write as _;
+
 use jiff::Timestamp;
 
 /// What a key signs. The text is what [`Statement::text`] gives, byte for byte.
@@ -36,7 +38,7 @@ pub enum Statement {
         by: String,
         /// Why.
         why: String,
-        /// Until when it counts, whole seconds.
+        /// From when on it counts no more.
         expires: Timestamp,
     },
     /// A person orders something that lets money go on.
@@ -53,11 +55,11 @@ pub enum Statement {
         by: String,
         /// Why.
         why: String,
-        /// Until when it counts, whole seconds.
+        /// From when on it counts no more.
         expires: Timestamp,
     },
-    /// A publisher signs a revision of the policy.
-    Policy {
+    /// A publisher puts a revision of the policy in force.
+    Revision {
         /// Its number.
         number: u32,
         /// The hash of the one before; empty for the first.
@@ -88,131 +90,117 @@ impl ApprovalValue {
             Self::Deny => "deny",
         }
     }
+
+    fn parse(word: &str) -> Option<Self> {
+        [Self::Approve, Self::Deny].into_iter().find(|value| value.as_str() == word)
+    }
 }
+
+const START: &str = "remit.start.v1";
+const APPROVAL: &str = "remit.approval.v1";
+const ORDER: &str = "remit.order.v1";
+const REVISION: &str = "remit.policy.v1";
 
 impl Statement {
     /// The text that is signed: a first line that says of what kind it is, then one `name: value` a line, in an order
-    /// that never changes. Control characters in values become spaces.
+    /// that never changes, each line ended by a newline. In values a backslash is written `\\`, and what cannot be seen
+    /// or would break or turn a line is written `\u{…}` with its code in hex.
     pub fn text(&self) -> String {
-        let attempt;
-        let number;
-        let (tag, fields): (&str, Vec<(&str, String)>) = match self {
-            Self::Start { namespace, external_id, digest, starter } => (
-                "remit.start.v1",
-                vec![
-                    ("namespace", namespace.clone()),
-                    ("external id", external_id.clone()),
-                    ("digest", digest.clone()),
-                    ("starter", starter.clone()),
+        match self {
+            Self::Start { namespace, external_id, digest, starter } => lines(
+                START,
+                &[("namespace", namespace), ("external id", external_id), ("digest", digest), ("starter", starter)],
+            ),
+            Self::Approval { namespace, key, attempt, digest, revision, group, value, by, why, expires } => lines(
+                APPROVAL,
+                &[
+                    ("namespace", namespace),
+                    ("payout", key),
+                    ("attempt", &attempt.to_string()),
+                    ("digest", digest),
+                    ("policy", revision),
+                    ("group", group),
+                    ("value", value.as_str()),
+                    ("by", by),
+                    ("why", why),
+                    ("expires", &expires.to_string()),
                 ],
             ),
-            Self::Approval { namespace, key, attempt: n, digest, revision, group, value, by, why, expires } => {
-                attempt = n.to_string();
-                (
-                    "remit.approval.v1",
-                    vec![
-                        ("namespace", namespace.clone()),
-                        ("payout", key.clone()),
-                        ("attempt", attempt),
-                        ("digest", digest.clone()),
-                        ("policy", revision.clone()),
-                        ("group", group.clone()),
-                        ("value", value.as_str().to_owned()),
-                        ("by", by.clone()),
-                        ("why", why.clone()),
-                        ("expires", seconds(*expires)),
-                    ],
-                )
-            }
-            Self::Order { namespace, key, order, what, by, why, expires } => (
-                "remit.order.v1",
-                vec![
-                    ("namespace", namespace.clone()),
-                    ("payout", key.clone()),
-                    ("order", order.clone()),
-                    ("what", what.clone()),
-                    ("by", by.clone()),
-                    ("why", why.clone()),
-                    ("expires", seconds(*expires)),
+            Self::Order { namespace, key, order, what, by, why, expires } => lines(
+                ORDER,
+                &[
+                    ("namespace", namespace),
+                    ("payout", key),
+                    ("order", order),
+                    ("what", what),
+                    ("by", by),
+                    ("why", why),
+                    ("expires", &expires.to_string()),
                 ],
             ),
-            Self::Policy { number: n, previous, content, author, note } => {
-                number = n.to_string();
-                (
-                    "remit.policy.v1",
-                    vec![
-                        ("number", number),
-                        ("previous", previous.clone()),
-                        ("content", content.clone()),
-                        ("author", author.clone()),
-                        ("note", note.clone()),
-                    ],
-                )
-            }
-        };
-        let mut text = format!("{tag}\n");
-        for (name, value) in fields {
-            let value: String = value.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-            text += &format!("{name}: {value}\n");
+            Self::Revision { number, previous, content, author, note } => lines(
+                REVISION,
+                &[
+                    ("number", &number.to_string()),
+                    ("previous", previous),
+                    ("content", content),
+                    ("author", author),
+                    ("note", note),
+                ],
+            ),
         }
-        text
     }
 
     /// Reads a statement's text.
     ///
     /// # Errors
-    /// What was expected: another form of the same statement is none.
+    /// What was expected. Another form of the same statement is none.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let mut lines = text.lines();
-        let tag = lines.next().unwrap_or_default();
+        let mut all = text.split('\n');
+        let tag = all.next().unwrap_or_default();
         let mut field = |name: &str| -> Result<String, String> {
-            let line = lines.next().unwrap_or_default();
-            line.strip_prefix(name)
-                .and_then(|rest| rest.strip_prefix(": "))
-                .map(str::to_owned)
-                .ok_or_else(|| format!("expected a line \"{name}: …\""))
+            let line = all.next().unwrap_or_default();
+            let value = line.strip_prefix(name).and_then(|rest| rest.strip_prefix(": ")).and_then(plain);
+            value.ok_or_else(|| format!("expected a line \"{name}: …\", got {line:?}"))
         };
         let statement = match tag {
-            "remit.start.v1" => Self::Start {
+            START => Self::Start {
                 namespace: field("namespace")?,
                 external_id: field("external id")?,
                 digest: field("digest")?,
                 starter: field("starter")?,
             },
-            "remit.approval.v1" => Self::Approval {
+            APPROVAL => Self::Approval {
                 namespace: field("namespace")?,
                 key: field("payout")?,
-                attempt: number(&field("attempt")?)?,
+                attempt: number("attempt", &field("attempt")?)?,
                 digest: field("digest")?,
                 revision: field("policy")?,
                 group: field("group")?,
-                value: match field("value")?.as_str() {
-                    "approve" => ApprovalValue::Approve,
-                    "deny" => ApprovalValue::Deny,
-                    _ => return Err("value: expected \"approve\" or \"deny\"".into()),
-                },
+                value: ApprovalValue::parse(&field("value")?).ok_or("value: expected \"approve\" or \"deny\"")?,
                 by: field("by")?,
                 why: field("why")?,
-                expires: timestamp(&field("expires")?)?,
+                expires: time(&field("expires")?)?,
             },
-            "remit.order.v1" => Self::Order {
+            ORDER => Self::Order {
                 namespace: field("namespace")?,
                 key: field("payout")?,
                 order: field("order")?,
                 what: field("what")?,
                 by: field("by")?,
                 why: field("why")?,
-                expires: timestamp(&field("expires")?)?,
+                expires: time(&field("expires")?)?,
             },
-            "remit.policy.v1" => Self::Policy {
-                number: number(&field("number")?)?,
+            REVISION => Self::Revision {
+                number: number("number", &field("number")?)?,
                 previous: field("previous")?,
                 content: field("content")?,
                 author: field("author")?,
                 note: field("note")?,
             },
-            _ => return Err("expected a first line such as \"remit.approval.v1\"".into()),
+            _ => return Err(format!("expected a first line such as {APPROVAL:?}, got {tag:?}")),
         };
+        // One form only: a number with a zero in front, or a line too many, is signed by nobody.
         if statement.text() == text {
             Ok(statement)
         } else {
@@ -221,14 +209,57 @@ impl Statement {
     }
 }
 
-fn seconds(at: Timestamp) -> String {
-    at.strftime("%FT%TZ").to_string()
+fn lines(tag: &str, fields: &[(&str, &str)]) -> String {
+    let mut text = format!("{tag}\n");
+    for (name, value) in fields {
+        text.push_str(name);
+        text.push_str(": ");
+        for c in value.chars() {
+            match c {
+                '\\' => text.push_str("\\\\"),
+                c if is_hidden(c) => {
+                    // Writing to a string does not fail.
+                    let _ = write!(text, "\\u{{{:x}}}", u32::from(c));
+                }
+                c => text.push(c),
+            }
+        }
+        text.push('\n');
+    }
+    text
 }
 
-fn timestamp(text: &str) -> Result<Timestamp, String> {
-    text.parse().map_err(|_| "expires: expected a time such as 2026-11-30T12:00:00Z".into())
+/// What cannot be seen, ends a line or changes its direction. A fixed list: what was signed must read the same for ever.
+fn is_hidden(c: char) -> bool {
+    matches!(c,
+        '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}'
+        | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+        | '\u{e0000}'..='\u{e007f}')
 }
 
-fn number(text: &str) -> Result<u32, String> {
-    text.parse().map_err(|_| format!("{text:?}: expected a whole number"))
+/// The value that is written like this.
+fn plain(written: &str) -> Option<String> {
+    let mut value = String::new();
+    let mut rest = written;
+    while let Some((before, after)) = rest.split_once('\\') {
+        value.push_str(before);
+        rest = if let Some(after) = after.strip_prefix('\\') {
+            value.push('\\');
+            after
+        } else {
+            let (hex, after) = after.strip_prefix("u{")?.split_once('}')?;
+            value.push(char::from_u32(u32::from_str_radix(hex, 16).ok()?)?);
+            after
+        };
+    }
+    value.push_str(rest);
+    Some(value)
+}
+
+fn time(text: &str) -> Result<Timestamp, String> {
+    text.parse().map_err(|_| format!("expires: expected a time such as 2026-11-30T12:00:00Z, got {text:?}"))
+}
+
+fn number(name: &str, text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| format!("{name}: expected a whole number, got {text:?}"))
 }

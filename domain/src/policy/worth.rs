@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{MicroUsd, Price};
 use crate::Amount;
 
-/// A price counts for this long.
+/// A price counts for less than this.
 const FRESH: SignedDuration = SignedDuration::from_hours(1);
 
 /// Why a price says nothing.
@@ -17,6 +17,8 @@ pub enum PriceProblem {
     Zero,
     /// It was read an hour ago, or longer.
     Old,
+    /// It was read later than now: one of the two times is wrong.
+    Early,
     /// What it would be worth is beyond what is counted here.
     TooLarge,
 }
@@ -26,12 +28,13 @@ impl fmt::Display for PriceProblem {
         f.write_str(match self {
             Self::Zero => "the price is zero",
             Self::Old => "the price is an hour old or older",
+            Self::Early => "the price is from a later time than now",
             Self::TooLarge => "it is worth more than can be counted",
         })
     }
 }
 
-/// What this amount is worth, rounded up to a millionth of a US dollar.
+/// What this amount is worth, rounded up to a millionth of a US dollar: less than 2^63 of them, as far as databases count.
 ///
 /// # Errors
 /// Why the price says nothing: every limit of an amount triggers then.
@@ -39,8 +42,12 @@ pub fn worth(amount: Amount, price: &Price, now: Timestamp) -> Result<MicroUsd, 
     if price.usd.0 == 0 {
         return Err(PriceProblem::Zero);
     }
-    if now.duration_since(price.at) >= FRESH {
+    let age = now.duration_since(price.at);
+    if age >= FRESH {
         return Err(PriceProblem::Old);
+    }
+    if age.is_negative() {
+        return Err(PriceProblem::Early);
     }
     let whole = 10u128.checked_pow(price.decimals.into()).ok_or(PriceProblem::TooLarge)?;
     let (units, usd) = (amount.units(), u128::from(price.usd.0));
@@ -48,7 +55,6 @@ pub fn worth(amount: Amount, price: &Price, now: Timestamp) -> Result<MicroUsd, 
     let of_wholes = (units / whole).checked_mul(usd).ok_or(PriceProblem::TooLarge)?;
     let of_rest = (units % whole).checked_mul(usd).ok_or(PriceProblem::TooLarge)?.div_ceil(whole);
     let total = of_wholes.checked_add(of_rest).ok_or(PriceProblem::TooLarge)?;
-    // As far as databases count.
     u64::try_from(total).ok().filter(|usd| i64::try_from(*usd).is_ok()).map(MicroUsd).ok_or(PriceProblem::TooLarge)
 }
 
@@ -72,6 +78,7 @@ mod tests {
         assert_eq!(of(1_500_001, &price(1_000_001, 6), 0), Ok(MicroUsd(1_500_003)));
         assert_eq!(of(1, &price(0, 6), 0), Err(PriceProblem::Zero));
         assert_eq!(of(1, &price(1, 6), 60), Err(PriceProblem::Old));
+        assert_eq!(of(1, &price(1, 6), -1), Err(PriceProblem::Early));
         assert_eq!(of(u128::MAX, &price(1_000_000, 6), 0), Err(PriceProblem::TooLarge));
         assert_eq!(of(u128::MAX, &price(1, 38), 0), Ok(MicroUsd(4)));
         assert_eq!(of(1, &price(1, 255), 0), Err(PriceProblem::TooLarge));

@@ -35,7 +35,8 @@ CREATE TABLE decisions (
     PRIMARY KEY (payout_key, seq)
 );
 
--- `counts_at` is the time up to which a reservation counts: open ones count for ever, released ones never.
+-- `counts_at` is the time a reservation counts from: the end of time while it is open, so that it is in every window, the
+-- time of its Confirm once it is spent, and none when it is released.
 CREATE TABLE reservations (
     payout_key TEXT NOT NULL PRIMARY KEY REFERENCES payouts (payout_key),
     chain TEXT NOT NULL,
@@ -52,17 +53,17 @@ CREATE TABLE reservations (
     state TEXT NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'spent', 'released')),
     asked_at BIGINT NOT NULL,
     taken_at BIGINT NOT NULL,
-    spent_at BIGINT,
+    counts_at BIGINT DEFAULT 9223372036854775807,
     settled_at BIGINT,
     why TEXT,
-    counts_at BIGINT GENERATED ALWAYS AS (
-        CASE state WHEN 'open' THEN 9223372036854775807 WHEN 'spent' THEN spent_at END
-    ) STORED,
-    CHECK ((state = 'spent') = (spent_at IS NOT NULL)),
+    CHECK ((state = 'open') = (counts_at IS NOT NULL AND counts_at = 9223372036854775807)),
+    CHECK ((state = 'released') = (counts_at IS NULL)),
     CHECK ((state = 'open') = (settled_at IS NULL)),
     CHECK ((state = 'open') = (why IS NULL))
 );
-CREATE INDEX reservations_counting ON reservations (counts_at, usd, payout_key);
+-- These hold all that is counted, so that no row has to be fetched.
+CREATE INDEX reservations_counting
+    ON reservations (counts_at, usd, chain, asset, country, currency, purpose, source, payout_key);
 CREATE INDEX reservations_of_counterparty ON reservations (counterparty, counts_at, usd, payout_key);
 CREATE INDEX reservations_of_program ON reservations (program, counts_at, asked_at, usd, payout_key);
 CREATE INDEX reservations_of_wallet ON reservations (wallet, counts_at, usd, payout_key);
@@ -166,7 +167,7 @@ FOR EACH ROW WHEN (
     OR NEW.taken_at IS DISTINCT FROM OLD.taken_at
     OR (OLD.state <> 'open' AND NEW.state IS DISTINCT FROM OLD.state)
     OR (OLD.state <> 'open' AND NEW.usd IS DISTINCT FROM OLD.usd)
-    OR (OLD.state <> 'open' AND NEW.spent_at IS DISTINCT FROM OLD.spent_at)
+    OR (OLD.state <> 'open' AND NEW.counts_at IS DISTINCT FROM OLD.counts_at)
     OR (OLD.state <> 'open' AND NEW.settled_at IS DISTINCT FROM OLD.settled_at)
     OR (OLD.state <> 'open' AND NEW.why IS DISTINCT FROM OLD.why)
 )

@@ -29,7 +29,8 @@ CREATE TABLE decisions (
     PRIMARY KEY (payout_key, seq)
 );
 
--- `counts_at` is the time up to which a reservation counts: open ones count for ever, released ones never.
+-- `counts_at` is the time a reservation counts from: the end of time while it is open, so that it is in every window, the
+-- time of its Confirm once it is spent, and none when it is released.
 CREATE TABLE reservations (
     payout_key TEXT NOT NULL PRIMARY KEY REFERENCES payouts (payout_key),
     chain TEXT NOT NULL,
@@ -46,17 +47,17 @@ CREATE TABLE reservations (
     state TEXT NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'spent', 'released')),
     asked_at INTEGER NOT NULL,
     taken_at INTEGER NOT NULL,
-    spent_at INTEGER,
+    counts_at INTEGER DEFAULT 9223372036854775807,
     settled_at INTEGER,
     why TEXT,
-    counts_at INTEGER GENERATED ALWAYS AS (
-        CASE state WHEN 'open' THEN 9223372036854775807 WHEN 'spent' THEN spent_at END
-    ) STORED,
-    CHECK ((state = 'spent') = (spent_at IS NOT NULL)),
+    CHECK ((state = 'open') = (counts_at IS NOT NULL AND counts_at = 9223372036854775807)),
+    CHECK ((state = 'released') = (counts_at IS NULL)),
     CHECK ((state = 'open') = (settled_at IS NULL)),
     CHECK ((state = 'open') = (why IS NULL))
 );
-CREATE INDEX reservations_counting ON reservations (counts_at, usd, payout_key);
+-- These hold all that is counted, so that no row has to be fetched.
+CREATE INDEX reservations_counting
+    ON reservations (counts_at, usd, chain, asset, country, currency, purpose, source, payout_key);
 CREATE INDEX reservations_of_counterparty ON reservations (counterparty, counts_at, usd, payout_key);
 CREATE INDEX reservations_of_program ON reservations (program, counts_at, asked_at, usd, payout_key);
 CREATE INDEX reservations_of_wallet ON reservations (wallet, counts_at, usd, payout_key);
@@ -216,7 +217,7 @@ WHEN NEW.payout_key IS NOT OLD.payout_key
     OR NEW.taken_at IS NOT OLD.taken_at
     OR (OLD.state <> 'open' AND NEW.state IS NOT OLD.state)
     OR (OLD.state <> 'open' AND NEW.usd IS NOT OLD.usd)
-    OR (OLD.state <> 'open' AND NEW.spent_at IS NOT OLD.spent_at)
+    OR (OLD.state <> 'open' AND NEW.counts_at IS NOT OLD.counts_at)
     OR (OLD.state <> 'open' AND NEW.settled_at IS NOT OLD.settled_at)
     OR (OLD.state <> 'open' AND NEW.why IS NOT OLD.why)
 BEGIN

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use futures::future::join_all;
-use remit_records::{Claim, GateAnswer, ObjectKind, PayoutRow, Records};
+use remit_records::{Claim, GateAnswer, NewApproval, NewRevision, ObjectKind, PayoutRow, Records};
 use serde_json::json;
 use sqlx::{Executor, Row};
 
+use crate::policy::allow;
 use crate::support::{self, Store, assert_about, assert_broken, chain, claim, close, event};
 
 /// Drops calls at many different points, as a worker does that is told to stop.
@@ -50,6 +51,22 @@ pub async fn rows_cannot_be_deleted_or_rewritten_even_by_hand(store: &Store) {
     let objects = [(ObjectKind::Payout, "po-1"), (ObjectKind::Transfer, "tx-1")];
     records.store_event(&event("w-1", &objects)).await.unwrap();
     records.route_event("w-1").await.unwrap();
+    allow(&records, "inv-3", 5).await;
+    records.spend("inv-3").await.unwrap();
+    let approval = NewApproval {
+        key: "inv-3",
+        person: "ana",
+        group: "treasury",
+        value: "approve",
+        statement: "text",
+        signature: "c2ln",
+        revision: "hash-1",
+    };
+    records.add_approval(&approval).await.unwrap();
+    records.void_approvals("inv-3", "it is over").await.unwrap();
+    let revision = NewRevision { number: 1, previous: None, hash: "h1", content: "c", author: "ana", note: "" };
+    records.add_revision(&revision).await.unwrap();
+    records.sign_revision(1, "ana", "s1").await.unwrap();
     let kept = records.event("w-1").await.unwrap().expect("kept");
     let before = without_ages(records.payout("inv-1").await.unwrap());
 
@@ -80,6 +97,27 @@ pub async fn rows_cannot_be_deleted_or_rewritten_even_by_hand(store: &Store) {
         "UPDATE provider_events SET times = times - 1",
         "UPDATE provider_events SET state = 'Other'",
         "UPDATE provider_event_objects SET object = 'po-2'",
+        "DELETE FROM decisions",
+        "UPDATE decisions SET verdict = 'blocked'",
+        "DELETE FROM reservations",
+        "UPDATE reservations SET state = 'open', counts_at = 9223372036854775807, settled_at = NULL, why = NULL",
+        "UPDATE reservations SET counts_at = 0",
+        "UPDATE reservations SET usd = 0",
+        "UPDATE reservations SET counterparty = 'other'",
+        "UPDATE reservations SET payout_key = 'inv-1'",
+        "DELETE FROM limits_lock",
+        "DELETE FROM approvals_void",
+        "UPDATE approvals_void SET why = 'other'",
+        "DELETE FROM approvals",
+        "UPDATE approvals SET value = 'deny'",
+        "DELETE FROM policy_signatures",
+        "UPDATE policy_signatures SET publisher = 'bo'",
+        "DELETE FROM policy_revisions",
+        "UPDATE policy_revisions SET content = 'other'",
+        "DELETE FROM audit",
+        "UPDATE audit SET body = '{}'",
+        "DELETE FROM audit_head",
+        "UPDATE audit_head SET seq = seq - 1",
     ] {
         let refused = by_hand.execute(attempt).await.expect_err(attempt).to_string();
         assert!(

@@ -76,7 +76,8 @@ pub async fn a_forecast_counts_as_a_decision_does_and_leaves_nothing_behind(stor
     let rows = records.audit(0, 100).await.unwrap().len();
     records.claim(&claim("inv-2", "d1", "inv-2")).await.unwrap();
     let mut told = None;
-    let answer = records.decide_payout(&deciding("inv-2", &questions), |counted| {
+    let asked = deciding("inv-2", &questions);
+    let answer = records.decide_payout(&asked, |counted| {
         told = Some((counted.sums.clone(), counted.past.clone()));
         ruling(Verdict::Allowed, 7)
     });

@@ -1,16 +1,22 @@
 //! What the store promises, shown on SQLite and on a real Postgres alike.
 
+mod approvals;
 mod attempts;
+mod audit;
 mod claims;
+mod counting;
 mod database;
 mod decisions;
 mod due;
 mod gates;
+mod grants;
 mod inbox;
 mod killed;
 mod lists;
 mod objects;
 mod policy;
+mod racing;
+mod revisions;
 mod routes;
 mod support;
 mod upgrade;
@@ -120,4 +126,29 @@ facts! {
         deciding_and_ending_at_once_leave_nothing_reserved,
         what_is_in_flight_is_what_others_confirm_from_the_same_wallet,
         open_reservations_come_the_oldest_first_in_pages;
+    counting:
+        what_is_spent_ages_from_its_confirm_and_what_is_open_never_does,
+        a_second_confirm_is_the_one_that_counts_and_the_gate_where_none_was_noted,
+        a_question_counts_what_matches_in_all_its_dimensions,
+        a_payout_is_not_counted_against_itself,
+        what_has_no_known_worth_is_counted_as_such,
+        sums_go_beyond_what_a_database_counts_to,
+        the_past_is_what_was_paid_to_the_counterparty_and_by_the_program,
+        a_decision_among_many_is_right_and_quick;
+    approvals:
+        the_first_word_of_a_person_for_a_group_stands,
+        whoever_is_made_void_may_decide_anew,
+        a_hundred_words_of_one_person_at_once_are_one,
+        an_approval_that_cannot_be_kept_is_refused_by_name;
+    revisions:
+        a_revision_follows_the_newest_or_is_not_added,
+        signatures_stand_beside_a_revision_as_they_came,
+        of_a_hundred_at_once_one_is_the_next_revision;
+    audit:
+        what_happens_is_on_the_record_once,
+        what_is_not_written_leaves_no_record,
+        records_of_many_at_once_are_one_chain,
+        a_checkpoint_is_of_a_head_that_was,
+        every_record_flipped_dropped_swapped_or_cut_is_found,
+        tampering_in_the_database_is_found;
 }

@@ -99,6 +99,31 @@ async fn unknown_words_can_be_asked_for() {
     assert_eq!(payer.payout(&id).await["data"]["executionStatus"], "Initializing");
     let (_, assets) = payer.get(&format!("/wallets/{}/assets", org.wallet("Polygon"))).await;
     assert_eq!(assets["network"], "Andromeda");
+
+    org.fault(json!({"kind": "unknownWord", "field": "kind", "word": "Erc2000", "on": "GET /payouts/*"})).await;
+    org.fault(json!({"kind": "unknownWord", "field": "status", "on": "GET /payouts/*"})).await;
+    assert_eq!(payer.payout(&id).await["asset"]["kind"], "Erc2000");
+    let odd = payer.payout(&id).await;
+    assert_eq!((&odd["status"], &odd["data"]["executionStatus"]), (&json!("Nebulous"), &json!("Initializing")));
+    assert_eq!(payer.payout(&id).await["status"], "Processing", "it was only shown");
+}
+
+#[tokio::test]
+async fn webhooks_can_say_unknown_words_of_what_they_tell() {
+    let org = org().await;
+    let payer = org.user("payer");
+    let receiver = Receiver::start().await;
+    receiver.subscribe(&payer, &["*"]).await;
+    let odd = json!({"kind": "unknownWordInWebhook", "field": "status", "eventKind": "wallet.transfer.confirmed"});
+    org.fault(odd).await;
+    org.confirmed_payout(&payer, "po-1", "1000").await;
+    org.advance(10_000).await;
+    let statuses = |kind: &str| -> Vec<String> {
+        let of_kind = receiver.received().into_iter().filter(|it| it.event["kind"] == kind);
+        of_kind.map(|it| text(&it.event["data"]["transferRequest"]["status"])).collect()
+    };
+    assert_eq!(statuses("wallet.transfer.broadcasted"), ["Broadcasted"]);
+    assert_eq!(statuses("wallet.transfer.confirmed"), ["Nebulous"]);
 }
 
 #[tokio::test]
@@ -233,6 +258,7 @@ async fn a_bad_fault_is_refused_and_faults_can_be_listed_and_removed() {
         json!({"kind": "earthquake"}),
         json!({"kind": "status"}),
         json!({"kind": "slow"}),
+        json!({"kind": "unknownWord"}),
         json!({"kind": "cutConnection", "on": "payouts"}),
         json!({"kind": "cutConnection", "times": 0}),
         json!({"kind": "cutConnection", "colour": "red"}),

@@ -3,13 +3,14 @@
 use std::{collections::HashMap, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use remit::dev::{APPROVER, Options};
-use remit_client::{Action as Decide, Answer, How, Resolve, Retried, Status, Verdict, Whereabouts};
+use remit::dev::{APPROVER, Begin, Options};
+use remit_client::{
+    About, Action as Decide, Answer, How, ProviderEvent, Resolve, Retried, Status, Verdict, Whereabouts,
+};
 use remit_dfns::{Action, ApprovalStatus, DecisionValue, ListApprovals, PayoutAction};
 use remit_domain::{Ending, Progress, Stage};
 use remit_workflows::names;
 use serde_json::{Value, json};
-use sqlx::{Connection, Executor, SqliteConnection};
 use temporalio_client::{
     UntypedSignal, UntypedWorkflow, WorkflowCancelOptions, WorkflowSignalOptions, WorkflowStartOptions,
     WorkflowTerminateOptions,
@@ -19,7 +20,9 @@ use temporalio_common::{
     protos::temporal::api::{common::v1::Payload, enums::v1::EventType},
 };
 
-use crate::{World, anyone, give_up, instructions_after, order, payer, policy, quick, unsigned, until};
+use crate::{
+    People, STANDARD, World, anyone, give_up, go_on, instructions_after, order, payer, policy, quick, unsigned, until,
+};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -34,6 +37,11 @@ pub(super) fn quickly() -> Options {
 /// The true cadence; the deposit address comes after the first poll, so that the webhook finds it.
 pub(super) fn truly_with_late_instructions() -> Options {
     Options { organisation: instructions_after(1_500), ..Options::default() }
+}
+
+/// Without webhooks; instructions come when they are pushed.
+pub(super) fn pushed() -> Options {
+    Options { relay: Begin::Later, organisation: instructions_after(86_400_000), ..quickly() }
 }
 
 async fn ended(world: &World, id: &str, ending: Ending) -> Result<()> {
@@ -84,18 +92,36 @@ pub(super) async fn completed_despite_garbage(world: &World, id: &str) -> Result
     ended(world, id, Ending::Completed).await
 }
 
+pub(super) async fn completed_with_events(world: &World, id: &str, times: usize) -> Result<()> {
+    let tell = async |about: About, state: &str| -> Result<()> {
+        let event = ProviderEvent { about, object: format!("of-{id}"), state: state.into(), key: Some(id.into()) };
+        for time in 0..times {
+            // Another request id each time: only the payout itself can tell that it is the same.
+            world.system.client().nudge(id, &event, &format!("{id}-{state}-{time}")).await?;
+        }
+        Ok(())
+    };
+    // The bank takes five days, or until it is pushed.
+    world.start(id, "1000000094").await?;
+    world.status_when(id, "the wait", |status| status.waits_for.is_some()).await?;
+    tell(About::Instructions, "ready").await?;
+    world.instruct(id).await?;
+    tell(About::Transfer, "Broadcasted").await?;
+    world.total_is(id, "confirmsAccepted", 1).await?;
+    tell(About::Transfer, "Confirmed").await?;
+    world.disburse(id).await?;
+    ended(world, id, Ending::Completed).await
+}
+
 pub(super) async fn completed_with_records_away(world: &World, id: &str) -> Result<()> {
-    let mut other = SqliteConnection::connect(world.system.records_url()).await?;
-    // Nobody else can write now; that is all the worker sees of a database that is away.
-    other.execute("BEGIN IMMEDIATE").await?;
+    let lock = world.lock_records().await?;
     world.start(id, USUAL).await?;
     until("the claim to go through the task queue", async || {
         let history = world.history(id).await?;
         Ok(history.iter().any(|event| event.event_type() == EventType::ActivityTaskScheduled).then_some(()))
     })
     .await?;
-    other.execute("ROLLBACK").await?;
-    other.close().await?;
+    lock.release().await?;
     ended(world, id, Ending::Completed).await
 }
 
@@ -290,11 +316,7 @@ pub(super) async fn canceled_at_the_provider(world: &World, id: &str) -> Result<
     let read = world.status_when(id, "the wait", |status| status.waits_for.is_some()).await?.read;
     let payout = read.context("nothing was read")?.payout;
     // With the true cadence the next poll is half a minute away: it does not see the payout ready before it is canceled.
-    until("the first poll", async || {
-        let described = world.system.client().describe(id).await?;
-        Ok(described.pending.iter().any(|call| call.attempt > 1).then_some(()))
-    })
-    .await?;
+    world.has_been_polled(id).await?;
     world.instruct(id).await?;
     payer(world)?.payout_action(&payout, &PayoutAction::Cancel).await?;
     world.advance(id, Duration::from_secs(120)).await?;
@@ -335,4 +357,76 @@ fn payload(json: &Value) -> Payload {
         data: json.to_string().into_bytes(),
         ..Payload::default()
     }
+}
+
+/// A policy that asks and blocks at amounts that tests reach.
+pub(super) fn standard() -> Options {
+    let people = People::new(&["ana", "ben"]).expect("short names");
+    Options { policy: people.policy(STANDARD), ..quickly() }
+}
+
+pub(super) fn standard_with_late_instructions() -> Options {
+    Options { organisation: instructions_after(86_000_000), ..standard() }
+}
+
+/// Asked for an approval before anything is created; then somebody says yes or no, or nobody does.
+pub(super) async fn asked_first(world: &World, id: &str, answer: Option<bool>, ending: Ending) -> Result<()> {
+    world.start(id, "1600000000").await?;
+    world.awaiting_approval(id).await?;
+    match answer {
+        Some(yes) => taken(&world.decide(&People::new(&["ana", "ben"])?, "ana", id, "treasury", yes).await?)?,
+        None => world.advance(id, 5 * HOUR).await?,
+    }
+    ended(world, id, ending).await
+}
+
+pub(super) async fn called_off_while_asked(world: &World, id: &str) -> Result<()> {
+    world.start(id, "1600000000").await?;
+    world.awaiting_approval(id).await?;
+    taken(&world.system.client().cancel(id, &order("recorded")).await?)?;
+    ended(world, id, Ending::Canceled).await
+}
+
+/// Allowed at the start; then a limit is lowered, and it becomes ready.
+pub(super) async fn stricter_at_confirm(
+    world: &World,
+    id: &str,
+    (from, to): (&str, &str),
+    answer: Option<bool>,
+    ending: Ending,
+) -> Result<()> {
+    let people = People::new(&["ana", "ben"])?;
+    world.start(id, USUAL).await?;
+    world.total_is(id, "createsAccepted", 1).await?;
+    world.system.publish(&people.policy(STANDARD).replace(from, to), "recorded").await?;
+    world.instruct(id).await?;
+    if let Some(yes) = answer {
+        world.awaiting_approval(id).await?;
+        taken(&world.decide(&people, "ana", id, "treasury", yes).await?)?;
+    }
+    ended(world, id, ending).await
+}
+
+pub(super) async fn released_signed(world: &World, id: &str) -> Result<()> {
+    let people = People::new(&["ana", "ben"])?;
+    waiting(world, id).await?;
+    let client = world.system.client();
+    taken(&client.hold(id, &order("recorded")).await?)?;
+    world.instruct(id).await?;
+    world.status_when(id, "the hold", |status| status.stage == Stage::OnHold).await?;
+    taken(&client.release(id, &world.release(&people, "ana", id).await?).await?)?;
+    ended(world, id, Ending::Completed).await
+}
+
+/// The wallet is emptied, and refilled once that was noticed.
+pub(super) async fn refilled(world: &World, id: &str) -> Result<()> {
+    world.start(id, USUAL).await?;
+    world.total_is(id, "createsAccepted", 1).await?;
+    world.balance("1").await?;
+    world.instruct(id).await?;
+    let status = world.in_doubt(id).await?;
+    ensure!(status.says.contains("refill"), "{}", status.says);
+    world.balance("1000000000000").await?;
+    taken(&world.system.client().resolve(id, &go_on()).await?)?;
+    ended(world, id, Ending::Completed).await
 }

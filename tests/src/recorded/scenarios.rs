@@ -51,6 +51,18 @@ pub const SCENARIOS: &[Scenario] = &[
         drive: |world, id| Box::pin(courses::completed_despite_garbage(world, id)),
     },
     Scenario {
+        name: "completed-with-events-twice",
+        why: "each event is told twice, some before it is so",
+        system: courses::pushed,
+        drive: |world, id| Box::pin(courses::completed_with_events(world, id, 2)),
+    },
+    Scenario {
+        name: "completed-with-events-thrice",
+        why: "each event is told three times, some before it is so",
+        system: courses::pushed,
+        drive: |world, id| Box::pin(courses::completed_with_events(world, id, 3)),
+    },
+    Scenario {
         name: "completed-create-answer-lost",
         why: "the answer to the create is lost after it acted",
         system: quickly,
@@ -283,5 +295,77 @@ pub const SCENARIOS: &[Scenario] = &[
         why: "a run whose id belongs to another request fails",
         system: quickly,
         drive: |world, id| Box::pin(courses::refused_conflict(world, id)),
+    },
+    Scenario {
+        name: "policy-completed-by-nudge",
+        why: "the main path under a policy that allows it: one more activity decides before anything is created",
+        system: courses::truly_with_late_instructions,
+        drive: |world, id| Box::pin(courses::completed_by_nudge(world, id)),
+    },
+    Scenario {
+        name: "policy-completed-after-approval",
+        why: "our policy asks for an approval before anything is created, and somebody signs it",
+        system: courses::standard,
+        drive: |world, id| Box::pin(courses::asked_first(world, id, Some(true), Ending::Completed)),
+    },
+    Scenario {
+        name: "policy-denied-by-a-person",
+        why: "our policy asks for an approval before anything is created, and somebody says no",
+        system: courses::standard,
+        drive: |world, id| Box::pin(courses::asked_first(world, id, Some(false), Ending::Denied)),
+    },
+    Scenario {
+        name: "policy-denied-in-silence",
+        why: "our policy asks for an approval before anything is created, and nobody answers in time",
+        system: courses::standard,
+        drive: |world, id| Box::pin(courses::asked_first(world, id, None, Ending::Denied)),
+    },
+    Scenario {
+        name: "policy-canceled-while-asked",
+        why: "an operator calls it off while it waits for an approval",
+        system: courses::standard,
+        drive: |world, id| Box::pin(courses::called_off_while_asked(world, id)),
+    },
+    Scenario {
+        name: "policy-blocked-at-start",
+        why: "our policy forbids it: nothing is created",
+        system: courses::standard,
+        drive: |world, id| Box::pin(ends(world, id, "4000000000", Ending::Blocked)),
+    },
+    Scenario {
+        name: "policy-blocked-at-confirm",
+        why: "our policy forbids it by the time of Confirm: the provider cancels it",
+        system: courses::standard_with_late_instructions,
+        drive: |world, id| {
+            Box::pin(courses::stricter_at_confirm(world, id, ("3000 USD", "500 USD"), None, Ending::Blocked))
+        },
+    },
+    Scenario {
+        name: "policy-completed-approved-at-confirm",
+        why: "our policy asks for an approval only by the time of Confirm, and somebody signs it",
+        system: courses::standard_with_late_instructions,
+        drive: |world, id| {
+            Box::pin(courses::stricter_at_confirm(world, id, ("1500 USD", "500 USD"), Some(true), Ending::Completed))
+        },
+    },
+    Scenario {
+        name: "policy-denied-at-confirm",
+        why: "our policy asks for an approval only by the time of Confirm, and somebody says no: the provider cancels it",
+        system: courses::standard_with_late_instructions,
+        drive: |world, id| {
+            Box::pin(courses::stricter_at_confirm(world, id, ("1500 USD", "500 USD"), Some(false), Ending::Denied))
+        },
+    },
+    Scenario {
+        name: "policy-completed-after-signed-release",
+        why: "an operator holds it back, and somebody whom the policy names lets it go on, signed",
+        system: courses::standard_with_late_instructions,
+        drive: |world, id| Box::pin(courses::released_signed(world, id)),
+    },
+    Scenario {
+        name: "policy-completed-after-refill",
+        why: "too little in the wallet just before Confirm: a person refills it and lets it go on",
+        system: || Options { organisation: instructions_after(86_000_000), ..quickly() },
+        drive: |world, id| Box::pin(courses::refilled(world, id)),
     },
 ];

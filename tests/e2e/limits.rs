@@ -1,0 +1,59 @@
+//! Limits hold whoever races for them, and nothing is left over.
+
+use anyhow::Result;
+use futures::future::try_join_all;
+use remit::dev::Options;
+use remit_domain::Ending;
+
+use crate::harness::{World, quick};
+
+const POLICY: &str = r#"
+name = "limits"
+unsigned_starts = "allow"
+
+[[rule]]
+name = "an-hour"
+kind = "TransactionAmountVelocity"
+limit = "5000 USD"
+window = "1h"
+action = "Block"
+"#;
+/// In millionths of a US dollar.
+const LIMIT: u64 = 5_000_000_000;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn payouts_that_race_for_one_window_fill_it_and_never_exceed_it() -> Result<()> {
+    let world = World::with(Options { cadence: quick(), policy: POLICY.to_owned(), ..Options::default() }).await?;
+    let amounts: Vec<u64> = (0..36).map(|n| 150_000_000 + n * 7_130_000).collect();
+    let pay = async |n: usize| -> Result<(Ending, u64)> {
+        let id = format!("race-{n}");
+        world.start(&id, &(amounts[n] * 100).div_ceil(100).to_string()).await?;
+        let outcome = world.outcome(&id).await?;
+        let status = world.system.client().status(&id).await?;
+        let usd = status.ruling.and_then(|ruling| ruling.usd).map_or(0, |usd| usd.0);
+        assert_ne!(usd, 0, "{id} has no worth");
+        Ok((outcome.ending, usd))
+    };
+    let all = try_join_all((0..amounts.len()).map(pay)).await?;
+    let paid: u64 = all.iter().filter(|(ending, _)| *ending == Ending::Completed).map(|(_, usd)| usd).sum();
+    let blocked: Vec<u64> = all.iter().filter(|(ending, _)| *ending == Ending::Blocked).map(|(_, usd)| *usd).collect();
+    assert_eq!(all.iter().filter(|(ending, _)| *ending == Ending::Completed).count() + blocked.len(), all.len());
+    assert!(paid <= LIMIT, "{paid} of {LIMIT} were paid");
+    for usd in &blocked {
+        assert!(paid + usd > LIMIT, "{usd} would have fitted beside {paid}");
+    }
+    assert!(!blocked.is_empty(), "nothing was shown: all of them fit");
+    for (n, (ending, _)) in all.iter().enumerate() {
+        let id = format!("race-{n}");
+        let moved = world.total(&id, "transfersConfirmed").await?;
+        assert_eq!(moved, u64::from(*ending == Ending::Completed), "{id}");
+    }
+    let open = world.system.records().open_reservations(None, 100).await?;
+    assert!(open.items.is_empty(), "{open:?}");
+
+    // An hour later all of it may be spent again.
+    world.system.records().shift_clock(std::time::Duration::from_secs(3601)).await?;
+    world.start("later", "4900000000").await?;
+    assert_eq!(world.outcome("later").await?.ending, Ending::Completed);
+    world.end().await
+}
