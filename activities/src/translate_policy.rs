@@ -441,10 +441,16 @@ people = ["ana", "eve"]
         };
         let body = rule("per = [\"wallet\"]").expect("said");
         assert_eq!(body["rule"]["configuration"], json!({"limit": 5, "currency": "USD", "timeframe": 1440}));
-        assert_eq!(rule("filter.wallet = [\"wa-1\"]").expect("said")["filters"], json!({"walletId": {"in": ["wa-1"]}}));
+        assert_eq!(
+            rule("filter.wallet = [\"wa-5pfuu-9euek-h0odgb6snva8ph3k\"]").expect("said")["filters"],
+            json!({"walletId": {"in": ["wa-5pfuu-9euek-h0odgb6snva8ph3k"]}})
+        );
         for (rest, why) in [
             ("", "several wallets together"),
-            ("filter.wallet = [\"wa-1\", \"wa-2\"]", "several wallets together"),
+            (
+                "filter.wallet = [\"wa-5pfuu-9euek-h0odgb6snva8ph3k\", \"wa-6pfuu-9euek-h0odgb6snva8ph3k\"]",
+                "several wallets together",
+            ),
             ("per = [\"wallet\", \"program\"]", "by program"),
             ("filter.program = [\"payroll\"]", "program"),
         ] {
@@ -492,14 +498,18 @@ people = ["ana", "eve"]
     fn a_rule_without_a_wallet_looks_at_those_that_pay() {
         let policy =
             Policy::read(&format!("{PEOPLE}\n[[rule]]\nname = \"r\"\nkind = \"AlwaysTrigger\"\naction = \"Block\""));
-        let custody = Custody::of(&policy.expect("a policy"), &BTreeSet::from(["wa-1".to_owned()]), None);
-        assert_eq!(custody.policies[0].filters, Some(json!({"walletId": {"in": ["wa-1"]}})));
+        let custody = Custody::of(
+            &policy.expect("a policy"),
+            &BTreeSet::from(["wa-5pfuu-9euek-h0odgb6snva8ph3k".to_owned()]),
+            None,
+        );
+        assert_eq!(custody.policies[0].filters, Some(json!({"walletId": {"in": ["wa-5pfuu-9euek-h0odgb6snva8ph3k"]}})));
     }
 
     #[test]
     fn one_and_the_same_is_kept_however_dfns_writes_it() {
         let custody = custody(&format!(
-            "kind = \"TransactionAmountLimit\"\nlimit = \"10000 USD\"\nfilter.wallet = [\"wa-2\", \"wa-1\"]\n{APPROVE}"
+            "kind = \"TransactionAmountLimit\"\nlimit = \"10000 USD\"\nfilter.wallet = [\"wa-6pfuu-9euek-h0odgb6snva8ph3k\", \"wa-5pfuu-9euek-h0odgb6snva8ph3k\"]\n{APPROVE}"
         ));
         let body = &custody.policies[0];
         let theirs: DfnsPolicy = serde_json::from_value(json!({
@@ -507,7 +517,7 @@ people = ["ana", "eve"]
             "rule": {"kind": "TransactionAmountLimit", "configuration": {"currency": "USD", "limit": 10000.0}},
             "action": {"kind": "RequestApproval", "autoRejectTimeout": 239, "approvalGroups": [
                 {"name": "treasury", "quorum": 2, "approvers": {"userId": {"in": ["us-ben", "us-ana"]}}}]},
-            "filters": {"walletId": {"in": ["wa-2", "wa-1"]}, "walletTags": {}}
+            "filters": {"walletId": {"in": ["wa-6pfuu-9euek-h0odgb6snva8ph3k", "wa-5pfuu-9euek-h0odgb6snva8ph3k"]}, "walletTags": {}}
         }))
         .expect("a policy");
         assert!(says(&theirs, body));
@@ -555,9 +565,12 @@ people = ["ana", "eve"]
             Says::from(&custody(&rule).policies[0]).to_string(),
             "above 10000 USD: approval of 2 of treasury (us-ana, us-ben) within 239 min; all wallets"
         );
-        let rule = "kind = \"TransactionCountVelocity\"\nlimit = 3\nwindow = \"1h\"\nfilter.wallet = [\"wa-1\"]\naction = \"Block\"";
+        let rule = "kind = \"TransactionCountVelocity\"\nlimit = 3\nwindow = \"1h\"\nfilter.wallet = [\"wa-5pfuu-9euek-h0odgb6snva8ph3k\"]\naction = \"Block\"";
         let body = &custody(rule).policies[0];
-        assert_eq!(Says::from(body).to_string(), "more than 3 in 60 min, each wallet by itself: blocked; wa-1");
+        assert_eq!(
+            Says::from(body).to_string(),
+            "more than 3 in 60 min, each wallet by itself: blocked; wa-5pfuu-9euek-h0odgb6snva8ph3k"
+        );
         assert_eq!(Says::from(&there(body, "plc-1")).to_string(), Says::from(body).to_string());
     }
 
