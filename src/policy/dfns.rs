@@ -265,21 +265,8 @@ async fn in_force(settings: &Settings) -> Result<(String, Policy), Failure> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-    use tokio_util::sync::{CancellationToken, DropGuard};
-
     use super::*;
     use crate::dev::Organisation;
-
-    /// A sandbox's organisation, and a folder for policy files. The sandbox stops when the guard is dropped.
-    async fn organisation() -> (Organisation, tempfile::TempDir, DropGuard) {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let url = format!("http://{}", listener.local_addr().expect("an address"));
-        let stop = CancellationToken::new();
-        tokio::spawn(remit_sandbox::serve(listener, remit_sandbox::Options::default(), stop.clone()));
-        let organisation = Organisation::create(&url, &json!({})).await.expect("an organisation");
-        (organisation, tempfile::tempdir().expect("a folder"), stop.drop_guard())
-    }
 
     fn what(folder: &tempfile::TempDir, rules: &str, payer: &str) -> What {
         let file = folder.path().join("policy.toml");
@@ -299,7 +286,8 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_written_is_read_back_as_done_and_taken_away_when_nothing_asks_for_it() {
-        let (organisation, folder, _stop) = organisation().await;
+        let (organisation, _stop) = Organisation::alone().await;
+        let folder = tempfile::tempdir().expect("a folder");
         let (bob, settings) = (organisation.dfns("bob").expect("bob"), Settings::default());
         let limited = what(&folder, LIMIT, "us-payer");
         let plan = Plan::make(&limited, &settings, &bob).await.expect("a plan");
@@ -325,7 +313,8 @@ mod tests {
 
     #[tokio::test]
     async fn the_account_that_pays_may_look_and_not_write() {
-        let (organisation, folder, _stop) = organisation().await;
+        let (organisation, _stop) = Organisation::alone().await;
+        let folder = tempfile::tempdir().expect("a folder");
         let payer = organisation.dfns("payer").expect("the payer");
         let plan = Plan::make(&what(&folder, LIMIT, "us-payer"), &Settings::default(), &payer).await.expect("a plan");
         assert_eq!(plan.write(&payer).await.expect_err("refused").exit, Exit::Refused);
