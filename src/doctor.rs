@@ -121,7 +121,7 @@ fn line(finding: &Finding) -> String {
     };
     let found = finding.found.replace('\n', "\n      ");
     let todo = finding.todo.as_ref().map(|todo| format!("\n      → {todo}")).unwrap_or_default();
-    format!("{verdict}  {:22} {found}{todo}", finding.check)
+    format!("{verdict}  {:25} {found}{todo}", finding.check)
 }
 
 fn settings_file(settings: &Settings) -> Finding {
@@ -211,7 +211,7 @@ mod tests {
     #[test]
     fn a_finding_says_what_to_do_on_a_line_of_its_own() {
         let text = line(&Finding::fail("Temporal", "cannot be reached", "start it"));
-        assert_eq!(text, "FAIL  Temporal               cannot be reached\n      → start it");
+        assert_eq!(text, "FAIL  Temporal                  cannot be reached\n      → start it");
         assert!(!line(&Finding::ok("Temporal", "fine")).contains('→'));
     }
 

@@ -79,7 +79,7 @@ fn read(file: &Path) -> Result<String, Failure> {
 }
 
 /// All revisions on record, the first one first, and whose word is taken for them.
-struct Chain {
+pub(crate) struct Chain {
     rows: Vec<RevisionRow>,
     revisions: Vec<Revision>,
     publishers: Publishers,
@@ -87,7 +87,7 @@ struct Chain {
 
 /// Where a revision stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Standing {
+pub(crate) enum Standing {
     /// It decides.
     InForce,
     /// It is the newest, and publishers still have to sign it.
@@ -115,12 +115,12 @@ impl Chain {
         Ok(Self::new(records.revisions().await?, publishers))
     }
 
-    fn new(rows: Vec<RevisionRow>, publishers: Publishers) -> Self {
+    pub(crate) fn new(rows: Vec<RevisionRow>, publishers: Publishers) -> Self {
         let revisions = rows.iter().map(RevisionRow::revision).collect();
         Self { rows, revisions, publishers }
     }
 
-    fn in_force(&self) -> Result<Option<&Revision>, RevisionProblem> {
+    pub(crate) fn in_force(&self) -> Result<Option<&Revision>, RevisionProblem> {
         active(&self.revisions, &self.publishers, &verified)
     }
 
@@ -145,7 +145,7 @@ impl Chain {
         self.rows.iter().find(|row| row.number == number).ok_or_else(|| no_revision(number))
     }
 
-    fn standing(&self, number: u32) -> Standing {
+    pub(crate) fn standing(&self, number: u32) -> Standing {
         match self.in_force() {
             Err(_) => Standing::Untrusted,
             Ok(Some(revision)) if revision.number == number => Standing::InForce,
@@ -155,7 +155,7 @@ impl Chain {
     }
 
     /// Publishers whose signature of this revision is good.
-    fn signed_by(&self, revision: &Revision) -> Vec<&str> {
+    pub(crate) fn signed_by(&self, revision: &Revision) -> Vec<&str> {
         let text = revision.statement().text();
         let good = |name: &&String| {
             let key = &self.publishers.keys[*name];
@@ -164,8 +164,13 @@ impl Chain {
         self.publishers.keys.keys().filter(good).map(String::as_str).collect()
     }
 
+    /// The newest revision, in force or not.
+    pub(crate) fn newest(&self) -> Option<&Revision> {
+        self.revisions.last()
+    }
+
     /// What a revision still lacks, in words; none when it has enough.
-    fn lacks(&self, revision: &Revision) -> Option<String> {
+    pub(crate) fn lacks(&self, revision: &Revision) -> Option<String> {
         let signed = self.signed_by(revision);
         let have = u32::try_from(signed.len()).unwrap_or(u32::MAX);
         let more = self.publishers.quorum.max(1).checked_sub(have).filter(|more| *more > 0)?;

@@ -127,11 +127,13 @@ fn policy(ruling: &Ruling) -> Check {
 }
 
 fn quote(offers: &[Offer]) -> Check {
-    let says = match offers.first() {
-        Some(best) => format!("{} for the beneficiary, {} of fees", best.receives, best.fees),
-        None => "served, but nothing is offered just now".to_owned(),
-    };
-    Check::new("quote", Found::Good, says)
+    match offers.first() {
+        Some(best) => {
+            let says = format!("{} for the beneficiary, {} of fees", best.receives, best.fees);
+            Check::new("quote", Found::Good, says)
+        }
+        None => Check::new("quote", Found::NotKnown, "served, but nothing is offered just now"),
+    }
 }
 
 /// What the request itself demands of the quote.

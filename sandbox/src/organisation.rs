@@ -136,6 +136,16 @@ impl State {
         self.users.insert(user);
     }
 
+    /// Gives a user another access token; the one before is refused from now on.
+    pub(crate) fn renew_token(&mut self, id: &str) -> Option<String> {
+        let user = self.users.get_mut(id)?;
+        user.token_id = self.ids.id("to");
+        let token = user.make_token(&self.id, &mut self.ids);
+        self.users_by_token.retain(|_, owner| owner != id);
+        self.users_by_token.insert(token.clone(), id.to_owned());
+        Some(token)
+    }
+
     /// Whose access token this is, if it is still valid.
     pub(crate) fn user_with_token(&self, token: &str) -> Option<&User> {
         let user = self.users.get(self.users_by_token.get(token)?)?;

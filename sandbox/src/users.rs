@@ -55,6 +55,12 @@ impl User {
         }
     }
 
+    /// Puts another key in the place of the one it has, under an id of its own.
+    pub(crate) fn renew_key(&mut self, public_key: PublicKey, ids: &mut Ids) {
+        self.credential_id = URL_SAFE_NO_PAD.encode(ids.id("ci"));
+        self.public_key = public_key;
+    }
+
     /// Replaces the permissions.
     ///
     /// # Errors

@@ -51,11 +51,15 @@ pub async fn run(args: Args, settings: &Settings) -> Outcome {
     let program = args.program.as_ref();
     let mut ours = waiting(&connected.client, search::AN_APPROVAL, program, args.limit).await?;
     let mut at_dfns = Vec::new();
-    match &args.group {
-        // Of those that nobody answers for it is not known.
-        Some(group) => ours.retain(|(_, status)| status.as_ref().map_or(true, |status| asks(status, group))),
-        None => at_dfns = waiting(&connected.client, search::PROVIDER_APPROVAL, program, args.limit).await?,
+    if args.group.is_none() {
+        at_dfns = waiting(&connected.client, search::PROVIDER_APPROVAL, program, args.limit).await?;
     }
+    // The list is a moment behind. Of those that no worker answers for it is not known.
+    ours.retain(|(_, status)| match (status, &args.group) {
+        (Ok(status), Some(group)) => asks(status, group),
+        (Ok(status), None) => !missing(status).is_empty(),
+        (Err(_), _) => true,
+    });
     if args.json {
         let ours = ours.iter().map(|waiting| json_of("remit", waiting));
         out::json(&ours.chain(at_dfns.iter().map(|waiting| json_of("dfns", waiting))).collect::<Vec<_>>())?;

@@ -81,6 +81,23 @@ pub struct WalletAsset {
     pub mint: Option<String>,
 }
 
+#[cfg(test)]
+impl Organisation {
+    /// One in a sandbox of its own, which stops when the guard is dropped.
+    pub(crate) async fn alone() -> (Self, tokio_util::sync::DropGuard) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let stop = tokio_util::sync::CancellationToken::new();
+        tokio::spawn(remit_sandbox::serve(listener, remit_sandbox::Options::default(), stop.clone()));
+        (Self::create(&url, &json!({})).await.expect("an organisation"), stop.drop_guard())
+    }
+
+    /// Its sandbox.
+    pub(crate) fn url(&self) -> &str {
+        &self.sandbox_url
+    }
+}
+
 impl Organisation {
     /// Makes an organisation in the sandbox at this URL. `options` are those of its control API, such as `delays`.
     ///

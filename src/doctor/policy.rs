@@ -1,11 +1,11 @@
 //! The policy, as the doctor sees it: in force, signed as the settings demand, and readable.
 
-use remit_domain::policy::{Policy, Publishers};
+use remit_domain::policy::Policy;
 use remit_records::Records;
 
-use super::{Finding, unusable};
+use super::{Finding, chain as causes, unusable};
 use crate::{
-    policy::dfns::{Standing, standing},
+    policy::{Chain, Standing},
     settings::Settings,
 };
 
@@ -22,67 +22,91 @@ pub(super) async fn check(settings: &Settings) -> Vec<Finding> {
     };
     // Records that do not open have a finding of their own.
     let Ok(records) = Records::open(&url).await else { return vec![] };
-    let found = standing(&records, &publishers).await;
+    let rows = records.revisions().await;
     records.close().await;
-    match found {
-        Ok(standing) => say(&standing, &publishers),
-        Err(error) => vec![Finding::fail(
-            CHECK,
-            format!("{error:#}"),
-            "nothing is paid until that is cleared up: `remit policy history` shows the revisions",
-        )],
+    match rows {
+        Ok(rows) => say(&Chain::new(rows, publishers)),
+        Err(error) => vec![Finding::fail(CHECK, causes(&error), "look at the database")],
     }
 }
 
-fn say(standing: &Standing, publishers: &Publishers) -> Vec<Finding> {
-    let quorum = format!("{} of {}", publishers.quorum, publishers.keys.keys().cloned().collect::<Vec<_>>().join(", "));
-    let mut findings = Vec::new();
-    findings.push(match &standing.in_force {
-        None => Finding::fail(
+fn say(chain: &Chain) -> Vec<Finding> {
+    let mut findings = vec![match chain.in_force() {
+        Err(problem) => Finding::fail(
             CHECK,
-            format!("none is in force, signed by {quorum}: nothing is paid"),
-            "publish one with `remit policy publish`",
+            format!("what is on record cannot be trusted, and nothing is paid: {problem}"),
+            "see `remit policy history` and `remit audit verify`",
         ),
-        Some(revision) => match Policy::read(&revision.content) {
-            Ok(policy) => Finding::ok(
-                CHECK,
-                format!("{:?}, revision {}, is in force, signed by {quorum}", policy.name, revision.number),
-            ),
+        Ok(None) => Finding::fail(
+            CHECK,
+            "none is in force, and nothing is paid",
+            "publish one with `remit policy publish`, signed by as many publishers as the settings ask for",
+        ),
+        Ok(Some(revision)) => match Policy::read(&revision.content) {
+            Ok(policy) => {
+                let signed = chain.signed_by(revision).join(", ");
+                let found = format!("{:?}, revision {}, is in force, signed by {signed}", policy.name, revision.number);
+                Finding::ok(CHECK, found)
+            }
             Err(errors) => Finding::fail(
                 CHECK,
                 format!("revision {} is in force, and this build cannot read it: {}", revision.number, errors[0]),
                 "run the build that it was written for, or publish one that this build reads",
             ),
         },
-    });
-    findings.extend(standing.pending.map(|number| {
-        let todo = format!("have {quorum} sign it, with `remit policy sign {number}`");
-        Finding::warn(CHECK, format!("revision {number} lacks signatures, and is not in force"), todo)
-    }));
+    }];
+    if let Some(newest) = chain.newest().filter(|newest| chain.standing(newest.number) == Standing::Pending)
+        && let Some(lacks) = chain.lacks(newest)
+    {
+        let found = format!("revision {} is not in force yet: it lacks the signature of {lacks}", newest.number);
+        findings.push(Finding::warn(CHECK, found, format!("`remit policy sign {}`", newest.number)));
+    }
     findings
 }
 
 #[cfg(test)]
 mod tests {
-    use remit_domain::policy::Revision;
+    use jiff::Timestamp;
+    use remit_domain::policy::{Publishers, Revision};
+    use remit_keys::PrivateKey;
+    use remit_records::RevisionRow;
 
     use super::{super::Verdict, *};
 
-    fn verdicts(in_force: Option<&str>, pending: Option<u32>) -> Vec<Verdict> {
-        let publishers = Publishers { keys: [("ana".to_owned(), "ed25519:x".to_owned())].into(), quorum: 1 };
-        let in_force = in_force.map(|content| Revision::make(1, None, content, "ana", ""));
-        say(&Standing { in_force, pending }, &publishers).iter().map(|finding| finding.verdict).collect()
+    /// Revisions with these contents; all are signed but, where it says so, the newest.
+    fn verdicts(contents: &[&str], newest_is_signed: bool) -> Vec<Verdict> {
+        let key = PrivateKey::generate().expect("a key");
+        let publishers = Publishers { keys: [("ana".to_owned(), key.public().to_string())].into(), quorum: 1 };
+        let mut rows: Vec<RevisionRow> = vec![];
+        for (number, content) in (1..).zip(contents) {
+            let previous = rows.last().map(|before| before.hash.clone());
+            let revision = Revision::make(number, previous, content, "ana", "");
+            let signature = key.sign(revision.statement().text().as_bytes()).to_string();
+            let is_signed = newest_is_signed || rows.len() + 1 < contents.len();
+            rows.push(RevisionRow {
+                number,
+                previous: revision.previous,
+                hash: revision.hash,
+                content: revision.content,
+                author: revision.author,
+                note: revision.note,
+                published_at: Timestamp::UNIX_EPOCH,
+                signatures: is_signed.then(|| ("ana".to_owned(), signature)).into_iter().collect(),
+            });
+        }
+        say(&Chain::new(rows, publishers)).iter().map(|finding| finding.verdict).collect()
     }
 
     #[test]
     fn without_a_policy_that_can_be_read_nothing_is_paid() {
-        assert_eq!(verdicts(Some("name = \"good\""), None), [Verdict::Ok]);
-        assert_eq!(verdicts(Some("colour = 1"), None), [Verdict::Fail]);
-        assert_eq!(verdicts(None, None), [Verdict::Fail]);
+        assert_eq!(verdicts(&["name = \"good\""], true), [Verdict::Ok]);
+        assert_eq!(verdicts(&["colour = 1"], true), [Verdict::Fail]);
+        assert_eq!(verdicts(&[], true), [Verdict::Fail]);
     }
 
     #[test]
     fn a_revision_that_lacks_signatures_is_told() {
-        assert_eq!(verdicts(Some("name = \"good\""), Some(2)), [Verdict::Ok, Verdict::Warn]);
+        assert_eq!(verdicts(&["name = \"good\"", "name = \"next\""], false), [Verdict::Ok, Verdict::Warn]);
+        assert_eq!(verdicts(&["name = \"first\""], false), [Verdict::Fail, Verdict::Warn]);
     }
 }

@@ -10,11 +10,10 @@ use std::{
 use anyhow::{Context, anyhow};
 use remit_activities::translate_policy::{Change, Custody, NotSaid, Says, changes};
 use remit_dfns::{Dfns, ListPolicies, PageQuery, Policy as DfnsPolicy, PolicyStatus};
-use remit_domain::policy::{Policy, Publishers, Revision, active};
-use remit_keys::{PublicKey, Signature};
-use remit_records::{Records, RevisionRow};
+use remit_domain::policy::Policy;
 use serde_json::{Value, json};
 
+use super::Chain;
 use crate::{
     exit::{Exit, Failure, Outcome},
     out,
@@ -47,7 +46,8 @@ struct What {
 
 Shows what `remit policy apply` would do, and which rules Dfns cannot say, each with the reason. Ours are those at Dfns
 whose names begin with \"remit: \"; no others are looked at. Needs Policies:Read at Dfns.
-Exit codes: 0 shown · 2 the policy file is not accepted · 3 Dfns refuses · 1 anything else.")]
+Exit codes: 0 shown · 2 the policy file is not accepted · 3 Dfns refuses · 4 no policy is in force · 1 anything
+else.")]
 pub struct PlanArgs {
     #[command(flatten)]
     what: What,
@@ -66,7 +66,7 @@ Shows the plan, asks, and writes it: new policies and changes first, so that no 
 repeated. Needs Policies:Read, Create, Update and Delete at Dfns: give these to another account than the one that pays,
 and name that one with --payer. Where a policy at Dfns guards its policies, a change waits there for its approval.
 Exit codes: 0 Dfns says what the policy says · 2 the policy file is not accepted, or nobody said yes · 3 Dfns refuses, or
-a change waits for an approval there · 1 anything else.")]
+a change waits for an approval there · 4 no policy is in force · 1 anything else.")]
 pub struct ApplyArgs {
     #[command(flatten)]
     what: What,
@@ -112,9 +112,7 @@ pub async fn apply(args: ApplyArgs, settings: &Settings) -> Outcome {
     if !args.yes && !agreed()? {
         return Err(Failure::new(Exit::Usage, "nothing was changed"));
     }
-    for change in &plan.changes {
-        carry_out(&dfns, change).await?;
-    }
+    plan.write(&dfns).await?;
     // What was written is read back: a change may wait there for its approval.
     let after = Plan::make(&args.what, settings, &dfns).await?;
     if after.is_done() {
@@ -178,6 +176,13 @@ impl Plan {
             Failure { exit, error: anyhow!(error).context("the policies at Dfns cannot be read") }
         })?;
         Ok(Self { source, changes: changes(&Custody { policies, not_said: vec![] }, &there), not_said })
+    }
+
+    async fn write(&self, dfns: &Dfns) -> Result<(), Failure> {
+        for change in &self.changes {
+            carry_out(dfns, change).await?;
+        }
+        Ok(())
     }
 
     fn is_done(&self) -> bool {
@@ -247,41 +252,71 @@ fn read(toml: &str, place: &str) -> Result<Policy, Failure> {
 }
 
 async fn in_force(settings: &Settings) -> Result<(String, Policy), Failure> {
-    let publishers = settings.publishers().map_err(Failure::usage)?;
-    let url = settings.records_url().map_err(Failure::usage)?;
-    let records = Records::open(&url).await?;
-    let standing = standing(&records, &publishers).await;
+    let records = super::records(settings).await?;
+    let chain = Chain::read(&records, settings).await?;
     records.close().await;
-    let in_force = standing?.in_force;
-    let revision = in_force.ok_or_else(|| anyhow!("no policy is in force; name a file, or publish one"))?;
+    let revision = chain.trusted()?.ok_or_else(|| {
+        Failure::new(Exit::NotFound, "no policy is in force: name a file, or publish one with `remit policy publish`")
+    })?;
     let source = format!("policy revision {}", revision.number);
     let policy = read(&revision.content, &source)?;
     Ok((source, policy))
 }
 
-/// Which revisions there are, as far as the publishers' signatures go.
-pub(crate) struct Standing {
-    /// The one in force.
-    pub(crate) in_force: Option<Revision>,
-    /// The one that still lacks signatures.
-    pub(crate) pending: Option<u32>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dev::Organisation;
 
-/// Verifies all revisions on record.
-///
-/// # Errors
-/// When the records cannot be read, or what is in them cannot be trusted.
-pub(crate) async fn standing(records: &Records, publishers: &Publishers) -> anyhow::Result<Standing> {
-    let revisions: Vec<Revision> = records.revisions().await?.iter().map(RevisionRow::revision).collect();
-    let in_force = active(&revisions, publishers, &verified)
-        .map_err(|problem| anyhow!("the policy on record cannot be trusted: {problem}"))?
-        .cloned();
-    let newest = revisions.last().map(|revision| revision.number);
-    let pending = newest.filter(|newest| in_force.as_ref().is_none_or(|it| it.number != *newest));
-    Ok(Standing { in_force, pending })
-}
+    fn what(folder: &tempfile::TempDir, rules: &str, payer: &str) -> What {
+        let file = folder.path().join("policy.toml");
+        std::fs::write(&file, format!("name = \"test\"\n{rules}")).expect("written");
+        What { file: Some(file), dfns: true, wallets: vec!["wa-1".into()], payer: Some(payer.into()) }
+    }
 
-fn verified(key: &str, text: &str, signature: &str) -> bool {
-    let (Ok(key), Ok(signature)) = (key.parse::<PublicKey>(), signature.parse::<Signature>()) else { return false };
-    key.verify(text.as_bytes(), &signature)
+    const LIMIT: &str =
+        "[[rule]]\nname = \"large\"\nkind = \"TransactionAmountLimit\"\nlimit = \"100 USD\"\naction = \"Block\"\n";
+
+    /// The first letters of what is to be done: `create`, `keep` …
+    fn words(plan: &Plan) -> Vec<String> {
+        let json = plan.json();
+        let changes = json["changes"].as_array().expect("a list");
+        changes.iter().map(|it| format!("{} {}", it["change"].as_str().unwrap_or_default(), it["name"])).collect()
+    }
+
+    #[tokio::test]
+    async fn what_is_written_is_read_back_as_done_and_taken_away_when_nothing_asks_for_it() {
+        let (organisation, _stop) = Organisation::alone().await;
+        let folder = tempfile::tempdir().expect("a folder");
+        let (bob, settings) = (organisation.dfns("bob").expect("bob"), Settings::default());
+        let limited = what(&folder, LIMIT, "us-payer");
+        let plan = Plan::make(&limited, &settings, &bob).await.expect("a plan");
+        assert_eq!(words(&plan), ["create \"remit: large\""]);
+        assert!(plan.text().contains("+ remit: large"), "{}", plan.text());
+        plan.write(&bob).await.expect("written");
+        let again = Plan::make(&limited, &settings, &bob).await.expect("a plan");
+        assert!(again.is_done(), "{}", again.text());
+
+        let higher = what(&folder, &LIMIT.replace("100", "200"), "us-payer");
+        let plan = Plan::make(&higher, &settings, &bob).await.expect("a plan");
+        assert_eq!(words(&plan), ["replace \"remit: large\""]);
+        plan.write(&bob).await.expect("written");
+        let there = active_policies(&bob).await.expect("policies");
+        assert_eq!(there.len(), 1);
+        assert_eq!(Says::from(&there[0]).to_string(), "above 200 USD: blocked; wa-1");
+
+        let none = Plan::make(&what(&folder, "", "us-payer"), &settings, &bob).await.expect("a plan");
+        assert_eq!(words(&none), ["archive \"remit: large\""]);
+        none.write(&bob).await.expect("written");
+        assert!(active_policies(&bob).await.expect("policies").is_empty());
+    }
+
+    #[tokio::test]
+    async fn the_account_that_pays_may_look_and_not_write() {
+        let (organisation, _stop) = Organisation::alone().await;
+        let folder = tempfile::tempdir().expect("a folder");
+        let payer = organisation.dfns("payer").expect("the payer");
+        let plan = Plan::make(&what(&folder, LIMIT, "us-payer"), &Settings::default(), &payer).await.expect("a plan");
+        assert_eq!(plan.write(&payer).await.expect_err("refused").exit, Exit::Refused);
+    }
 }

@@ -89,12 +89,12 @@ struct Watch {
 impl Watch {
     async fn look(mut self, dfns: &Dfns) -> Self {
         self.wait = self.wait.saturating_sub(EVERY);
-        let refused = dfns.unauthorized();
-        let changed = self.sources.stamps() != self.stamps;
-        if !changed && (refused == self.refused || !self.wait.is_zero()) {
+        let (refused, stamps) = (dfns.unauthorized(), self.sources.stamps());
+        if stamps == self.stamps && (refused == self.refused || !self.wait.is_zero()) {
             return self;
         }
-        (self.refused, self.wait) = (refused, BETWEEN_COMMANDS);
+        // What cannot be read is not tried again before it changes, or Dfns refuses again.
+        (self.refused, self.wait, self.stamps) = (refused, BETWEEN_COMMANDS, stamps);
         let sources = self.sources.clone();
         let read = match tokio::task::spawn_blocking(move || sources.read()).await {
             Ok(Ok(read)) => read,
@@ -132,10 +132,15 @@ fn same(one: &Credentials, other: &Credentials) -> bool {
 mod tests {
     use std::{fs, path::Path};
 
+    use remit_dfns::{Error, PayoutAction, Stage};
+    use reqwest::Method;
     use secrecy::ExposeSecret as _;
 
     use super::*;
-    use crate::settings::Settings;
+    use crate::{
+        dev::{Organisation, PAYER},
+        settings::Settings,
+    };
 
     /// Settings whose token is in this file, with this counter of runs of the key's command beside it.
     fn watch(folder: &Path) -> (Dfns, Watch) {
@@ -205,5 +210,55 @@ mod tests {
         fs::write(folder.path().join("token"), "").expect("written");
         let watch = watch.look(&dfns).await;
         assert_eq!(token(&watch).as_deref(), Some("two and more"), "an empty file is none");
+    }
+
+    #[tokio::test]
+    async fn token_and_key_are_replaced_at_dfns_and_the_client_goes_on_as_the_same_account() {
+        let (organisation, _stop) = Organisation::alone().await;
+        let payer = organisation.user(PAYER).expect("the payer");
+        let folder = tempfile::tempdir().expect("a folder");
+        let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).expect("written");
+        write("token", payer.token.expose());
+        write("id", &payer.credential_id);
+        write("key", payer.private_key_pem.expose());
+        let mut settings = Settings::default().dfns;
+        settings.base_url = Some(organisation.url().to_owned());
+        settings.token_command = Some(format!("cat {}/token", folder.path().display()).parse().expect("a command"));
+        settings.credential_id_file = Some(folder.path().join("id"));
+        settings.private_key_file = Some(folder.path().join("key"));
+        settings.user_id = Some(payer.user_id.clone());
+        let access = settings.access().expect("complete");
+        let (sources, stamps) = access.renewal.0.expect("it may change");
+        let dfns = Dfns::new(access.settings).expect("usable");
+        let mut watch = Watch { sources, stamps, refused: 0, last: None, wait: Duration::ZERO };
+        let reads = async || dfns.wallets(&Default::default()).await.is_ok();
+        // Signed as it must be, about a payout that does not exist.
+        let signs = async || {
+            let answer = dfns.payout_action("pyt-1", &PayoutAction::Cancel).await;
+            matches!(answer, Err(Error::Refused { stage: Stage::Call, refusal }) if refusal.status == 404)
+        };
+        let renew = async |what: &str| {
+            let path = format!("/users/{}/{what}", payer.user_id);
+            organisation.control(Method::POST, &path, None).await.expect("renewed")
+        };
+        assert!(reads().await && signs().await);
+
+        let made = renew("token").await;
+        assert!(!reads().await, "the first token is refused");
+        write("token", made["token"].as_str().expect("a token"));
+        watch = watch.look(&dfns).await;
+        assert!(reads().await && signs().await, "the second one is in use");
+
+        let made = renew("key").await;
+        assert!(!signs().await, "the first key does not sign any more");
+        write("key", made["privateKeyPem"].as_str().expect("a key"));
+        write("id", made["credentialId"].as_str().expect("an id"));
+        watch = watch.look(&dfns).await;
+        assert!(signs().await, "the second one does");
+
+        write("token", organisation.user("alice").expect("alice").token.expose());
+        (watch.refused, watch.wait) = (u64::MAX, Duration::ZERO);
+        watch.look(&dfns).await;
+        assert!(reads().await && signs().await, "another account's token is not taken");
     }
 }

@@ -8,6 +8,7 @@ mod bad_input;
 mod checks;
 mod commands;
 mod crashes;
+mod custody;
 mod deploys;
 mod documents;
 mod endings;

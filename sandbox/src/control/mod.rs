@@ -58,6 +58,8 @@ fn within(state: &mut State, method: &str, rest: &[&str], call: &Arrival) -> Out
     match (method, rest) {
         ("GET", []) => Answer::ok(&organisations::summary(state)),
         ("POST", ["users"]) => users::create(state, &call.body),
+        ("POST", ["users", id, "token"]) => users::renew_token(state, id, &call.body),
+        ("POST", ["users", id, "key"]) => users::renew_key(state, id, &call.body),
         ("PUT", ["users", id, "permissions"]) => users::set_permissions(state, id, &call.body),
         ("POST", ["wallets"]) => wallets::create(state, &call.body),
         ("PUT", ["wallets", id]) => wallets::change(state, id, &call.body),

@@ -72,6 +72,23 @@ pub(super) fn set_permissions(state: &mut State, id: &str, body: &[u8]) -> Outco
     Answer::ok(&user_view(user))
 }
 
+/// Another token, shown this once.
+pub(super) fn renew_token(state: &mut State, id: &str, body: &[u8]) -> Outcome {
+    wire::read_nothing(body)?;
+    let token = state.renew_token(id).ok_or_else(|| Refusal::missing("user", id))?;
+    Answer::ok(&json!({"userId": id, "token": token}))
+}
+
+/// Another key, shown this once.
+pub(super) fn renew_key(state: &mut State, id: &str, body: &[u8]) -> Outcome {
+    wire::read_nothing(body)?;
+    let key = keys::make(KeyKind::default(), &mut state.ids).map_err(|error| Refusal::new(500, error))?;
+    let public = PublicKey::from_pem(&key.public_pem).map_err(|error| Refusal::new(500, error))?;
+    let user = state.users.get_mut(id).ok_or_else(|| Refusal::missing("user", id))?;
+    user.renew_key(public, &mut state.ids);
+    Answer::ok(&with_private_key(user_view(user), Some(key.private_pem)))
+}
+
 pub(super) fn user_view(user: &User) -> Value {
     json!({
         "userId": user.id,

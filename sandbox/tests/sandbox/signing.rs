@@ -251,3 +251,23 @@ async fn a_person_creates_a_service_account_that_may_do_nothing_yet() {
     org.advance(31 * 24 * HOUR).await;
     assert_eq!(worker.get("/payouts").await.0, 401, "its token has expired");
 }
+
+#[tokio::test]
+async fn a_token_and_a_key_are_replaced_and_the_ones_before_are_refused() {
+    let org = org().await;
+    let mut payer = org.user("payer");
+    let users = format!("/users/{}", payer.id);
+    let made = org.control("POST", &format!("{users}/token"), Value::Null).await;
+    assert_eq!(payer.get("/payouts").await.0, 401);
+    payer.token = text(&made["token"]);
+    assert_eq!(payer.get("/payouts").await.0, 200);
+
+    let made = org.control("POST", &format!("{users}/key"), Value::Null).await;
+    let challenge = payer.challenge("POST", "/payouts", "{}").await;
+    assert_eq!(challenge["allowCredentials"]["key"][0]["id"], made["credentialId"], "the old key may not sign");
+    let renewed = org.user_from(&json!({"userId": payer.id, "token": payer.token,
+        "credentialId": made["credentialId"], "privateKeyPem": made["privateKeyPem"]}));
+    org.new_payout(&renewed, "po-1", "1000").await;
+    let path = format!("/organisations/{}/users/us-nobody/token", org.id);
+    assert_eq!(org.sandbox.control("POST", &path, Value::Null).await.0, 404);
+}
