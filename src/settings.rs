@@ -12,7 +12,9 @@ pub use dfns::{DfnsAccess, DfnsSettings};
 pub use renewal::{Renewal, Sources};
 pub use secrets::CommandLine;
 pub(crate) use values::others_can_read;
-pub use values::{BuildId, Corridors, DeploymentName, Period, PlainHttpSetting, PlainPayloads, PublisherKeys, Secret};
+pub use values::{
+    BuildId, Corridors, DeploymentName, NamesIn, Period, PlainHttpSetting, PlainPayloads, PublisherKeys, Secret,
+};
 
 use std::{
     fmt,
@@ -20,7 +22,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use remit_activities::{PollCadence, TimeLimits};
+use remit_activities::{Names, PollCadence, TimeLimits};
 use remit_codec::{Codec, CodecKeys, Plain};
 use remit_domain::policy::Publishers;
 use remit_screening::{FileSettings, Screener, WatchmanSettings};
@@ -122,6 +124,9 @@ section! {
         /// `REMIT_CODEC_PLAIN`: what to do with a payload that is not encrypted, "read" or "refuse". Default "read", for
         /// payouts that began before there were keys.
         plain: PlainPayloads = "REMIT_CODEC_PLAIN",
+        /// `REMIT_CODEC_NAMES`: whether a payout may say who is paid, "encrypted" or "clear". Default "encrypted": only with
+        /// keys, since Temporal keeps it, and a name is personal data.
+        names: NamesIn = "REMIT_CODEC_NAMES",
     }
 }
 
@@ -410,6 +415,14 @@ impl Settings {
             values::warn_if_others_can_read(file);
         }
         Ok(Some(Codec::new(keys, self.codec.plain.map_or(Plain::Read, |plain| plain.0))))
+    }
+
+    /// Whether a payout may say who is paid.
+    pub fn names(&self) -> Names {
+        match (&self.codec.keys_file, self.codec.names) {
+            (Some(_), _) | (None, Some(NamesIn(Names::Allowed))) => Names::Allowed,
+            (None, Some(NamesIn(Names::OnlyEncrypted)) | None) => Names::OnlyEncrypted,
+        }
     }
 
     /// What the relay does by itself.

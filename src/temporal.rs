@@ -1,5 +1,6 @@
 //! The connection to Temporal for commands, and what its errors mean as exit codes.
 
+use remit_activities::Names;
 use remit_client::{Patience, PayoutClient, ReadError, StartError, TemporalOptions, connect, ui_link};
 
 use crate::{
@@ -37,6 +38,10 @@ impl Connected {
         }
         let temporal = connect(&options, &identity("command"), None, Patience::Once).await?;
         let client = PayoutClient::new(temporal);
+        let client = match settings.names() {
+            Names::Allowed => client.allow_names_in_clear(),
+            Names::OnlyEncrypted => client,
+        };
         let address = options.address.or_else(|| std::env::var("TEMPORAL_ADDRESS").ok());
         let ours = running.filter(|running| address.as_deref() == Some(running.temporal_address.as_str()));
         Ok(Self { client, ui: ours.and_then(|running| running.ui_url) })
@@ -73,7 +78,7 @@ pub fn identity(role: &str) -> String {
 /// What the exit code says when nothing was started.
 pub fn start_failure(error: StartError) -> Failure {
     let exit = match &error {
-        StartError::Invalid(_) | StartError::Refused { .. } => Exit::Usage,
+        StartError::Invalid(_) | StartError::NameInClear | StartError::Refused { .. } => Exit::Usage,
         StartError::Conflict { .. } => Exit::Conflict,
         StartError::Unreadable { .. } | StartError::Unavailable(_) => Exit::Failed,
     };

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use remit_activities::{Activities, PolicySettings, PollCadence, TimeLimits};
+use remit_activities::{Activities, Names, PolicySettings, PollCadence, TimeLimits};
 use remit_client::Target;
 use remit_domain::policy::Publishers;
 use remit_records::Records;
@@ -81,6 +81,7 @@ pub(crate) struct Plan {
     pub(crate) time: TimeLimits,
     pub(crate) publishers: Publishers,
     pub(crate) screener: Screener,
+    pub(crate) names: Names,
     pub(crate) records_url: String,
     pub(crate) temporal: Target,
     pub(crate) tuning: Tuning,
@@ -115,6 +116,7 @@ pub async fn run(args: Args, settings: &Settings) -> Outcome {
         time: settings.time_limits(),
         publishers,
         screener,
+        names: settings.names(),
         records_url,
         temporal,
         tuning: tuning(&settings.worker),
@@ -135,6 +137,7 @@ pub(crate) async fn serve(plan: Plan, stop: CancellationToken) -> Result<()> {
         time,
         publishers,
         screener,
+        names,
         records_url,
         temporal,
         tuning,
@@ -155,6 +158,7 @@ pub(crate) async fn serve(plan: Plan, stop: CancellationToken) -> Result<()> {
         time,
         policy: PolicySettings { namespace: temporal.namespace.clone(), publishers },
         screener: Arc::new(screener),
+        names,
     };
     let activities = Activities::new(settings, records.clone(), &registry)?;
     tokio::spawn(access.renewal.watch(activities.dfns().clone(), stop.clone()));

@@ -65,7 +65,7 @@ pub(crate) async fn check_payout(all: &Activities, input: CheckPayout) -> Result
     };
     let in_flight = all.records.in_flight(request.wallet_id.as_str(), &request.asset.label(), key.as_str()).await?;
     let (ruled, of_transfer) = futures::join!(
-        forecast(all, request, &assets, address.as_deref(), offers.first().cloned()),
+        forecast(all, request, &assets, address.as_deref(), offers.clone()),
         checks::of_transfer(&all.dfns, request, &assets, address.as_deref(), in_flight),
     );
     match ruled {
@@ -99,11 +99,11 @@ async fn forecast(
     request: &PayoutRequest,
     assets: &WalletAssets,
     address: Option<&str>,
-    offer: Option<Offer>,
+    offers: Vec<Offer>,
 ) -> Result<Ruling, NoAnswer> {
     let at = match address {
-        None => At::Forecast { offer },
-        Some(address) => At::Confirm { address, offer },
+        None => At::Forecast { offers },
+        Some(address) => At::Confirm { address, offers },
     };
     let (key, digest) = (request.key(), request.digest());
     let looked = look(all, request, assets, at).await?;

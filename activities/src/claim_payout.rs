@@ -4,7 +4,7 @@ use remit_domain::Destination;
 use remit_records::{Claim as OnRecord, Gate, NewClaim};
 use remit_workflows::contract::{Claim, ClaimPayout, Claimed, GateIs};
 
-use crate::{Activities, NoAnswer, close_gate};
+use crate::{Activities, Names, NoAnswer, close_gate};
 
 /// Writes the claim into the records. Twice with the same digest: the second time it is known, with all that is on
 /// record of it. With another digest: a conflict, which is an answer. Tells the run what the settings say about time.
@@ -18,6 +18,9 @@ pub(crate) async fn claim_payout(all: &Activities, input: ClaimPayout) -> Result
 async fn claim(all: &Activities, input: &ClaimPayout) -> Result<Claim, NoAnswer> {
     let request = &input.request;
     let (key, digest) = (request.key(), request.digest());
+    if request.carries_a_name() && all.names == Names::OnlyEncrypted {
+        return Ok(Claim::NameInClear);
+    }
     let json = serde_json::to_value(request)
         .map_err(|error| NoAnswer::Misunderstood { why: format!("the request of {key} cannot be written: {error}") })?;
     let claim = NewClaim {

@@ -105,12 +105,12 @@ async fn not_permitted(
     request: &PayoutRequest,
 ) -> Result<Option<Confirmation>, NoAnswer> {
     let assets = all.dfns.wallet_assets(request.wallet_id.as_str()).await?;
-    let offer = if all.policies.in_force(&all.records).await?.policy.looks_at_quotes() {
-        best_offer(all, request).await?
+    let offers = if all.policies.in_force(&all.records).await?.policy.looks_at_quotes() {
+        offers(all, request).await?
     } else {
-        None
+        vec![]
     };
-    let at = At::Confirm { address: &input.address, offer };
+    let at = At::Confirm { address: &input.address, offers };
     let (decision, ruling) = rule(all, &input.key, &input.digest, request, &assets, at).await?;
     match (decision.verdict, &ruling.approvals) {
         (Verdict::Blocked, _) => return Ok(Some(Confirmation::Blocked { ruling })),
@@ -125,10 +125,10 @@ async fn not_permitted(
     Ok((!checks.is_empty()).then_some(Confirmation::NotReady { checks }))
 }
 
-async fn best_offer(all: &Activities, request: &PayoutRequest) -> Result<Option<Offer>, NoAnswer> {
+async fn offers(all: &Activities, request: &PayoutRequest) -> Result<Vec<Offer>, NoAnswer> {
     Ok(match quote_payout(all, QuotePayout { request: request.clone() }).await? {
-        Quoted::Offers { offers } => offers.into_iter().next(),
-        Quoted::Refused { .. } => None,
+        Quoted::Offers { offers } => offers,
+        Quoted::Refused { .. } => vec![],
     })
 }
 

@@ -10,7 +10,7 @@ use remit_domain::{
         When, decide, may_approve, tally,
     },
 };
-use remit_records::{Counted, DecideAnswer, Deciding as OnRecord, PayoutRow, Ruling as Ruled};
+use remit_records::{ApprovalRow, Counted, DecideAnswer, Deciding as OnRecord, PayoutRow, Ruling as Ruled};
 use remit_screening::{Hit, ListVersion, Subject};
 use remit_workflows::contract::{Approvals, DecidePayout, Deciding, MissingApproval, Ruling};
 
@@ -26,11 +26,11 @@ pub(crate) enum At<'a> {
     Start,
     /// Before the start, for somebody who wants to know: what the quote says is looked at already.
     Forecast {
-        offer: Option<Offer>,
+        offers: Vec<Offer>,
     },
     Confirm {
         address: &'a str,
-        offer: Option<Offer>,
+        offers: Vec<Offer>,
     },
 }
 
@@ -42,6 +42,9 @@ pub(crate) async fn decide_payout(all: &Activities, input: DecidePayout) -> Resu
     let Some(row) = row.filter(|row| row.digest == input.digest) else {
         return Err(NoAnswer::NotAllowed { why: format!("payout {key} is not claimed for this request") });
     };
+    if let Some(why) = &input.void {
+        all.records.void_approvals(key, why).await?;
+    }
     let request = on_record(&row)?.unwrap_or(input.request);
     let assets = match all.dfns.wallet_assets(request.wallet_id.as_str()).await {
         Ok(assets) => assets,
@@ -114,7 +117,7 @@ pub(crate) struct Looked<'a> {
     questions: Vec<Question>,
     initiator: Initiator,
     screened: Screened,
-    offer: Option<Offer>,
+    offers: Vec<Offer>,
     when: When,
 }
 
@@ -126,10 +129,10 @@ pub(crate) async fn look<'a>(
 ) -> Result<Looked<'a>, NoAnswer> {
     let in_force = all.policies.in_force(&all.records).await?;
     let traits = Traits::of(request, &assets.network);
-    let (address, offer, when) = match at {
-        At::Start => (None, None, When::Start),
-        At::Forecast { offer } => (None, offer, When::Start),
-        At::Confirm { address, offer } => (Some(address), offer, When::BeforeConfirm),
+    let (address, offers, when) = match at {
+        At::Start => (None, vec![], When::Start),
+        At::Forecast { offers } => (None, offers, When::Start),
+        At::Confirm { address, offers } => (Some(address), offers, When::BeforeConfirm),
     };
     Ok(Looked {
         initiator: initiator(&all.policies.settings.namespace, &in_force, request),
@@ -141,7 +144,7 @@ pub(crate) async fn look<'a>(
         request,
         assets,
         traits,
-        offer,
+        offers,
         when,
     })
 }
@@ -168,7 +171,7 @@ impl Looked<'_> {
             price: translate::price(self.assets, &self.request.asset, counted.now),
             initiator: self.initiator.clone(),
             screened: self.screened.clone(),
-            offer: self.offer.clone(),
+            offers: self.offers.clone(),
             sums: counted.sums.clone(),
             past: counted.past.clone(),
         };
@@ -243,7 +246,7 @@ async fn screen(all: &Activities, request: &PayoutRequest, address: Option<&str>
     let subject = Subject {
         addresses: address.map(str::to_owned).into_iter().collect(),
         account_ids: vec![bank.account_id.clone(), bank.instructions_id.clone()],
-        names: vec![],
+        names: bank.beneficiary_name.iter().map(|name| name.as_str().to_owned()).collect(),
     };
     let answer =
         all.screener.screen(&subject).await.map_err(|no_answer| NoAnswer::Screening { why: no_answer.to_string() })?;
@@ -254,6 +257,17 @@ async fn screen(all: &Activities, request: &PayoutRequest, address: Option<&str>
     };
     let hit = |hit: &Hit| format!("{} entry {} ({:?}, {} of 100 alike)", hit.list, hit.entry, hit.matched, hit.score);
     Ok(Screened { lists: answer.lists.iter().map(list).collect(), hits: answer.hits.iter().map(hit).collect() })
+}
+
+/// Whether an approval on record counts now. The error says why not.
+pub(crate) fn counts(in_force: &InForce, of: &ApprovalOf<'_>, row: &ApprovalRow) -> Result<Approved, String> {
+    let statement = Statement::parse(&row.statement).map_err(|error| error.to_string())?;
+    let approved = may_approve(&in_force.policy, of, &statement)?;
+    if verified(&approved.key, &row.statement, &row.signature) {
+        Ok(approved)
+    } else {
+        Err(format!("the signature is not that of {}", row.person))
+    }
 }
 
 /// How far the approvals are that this decision wants, verified anew from the records: a key that was taken away since
@@ -283,20 +297,13 @@ pub(crate) async fn how_far(
         .iter()
         .filter(|row| row.void.is_none())
         .filter_map(|row| {
-            let approved = Statement::parse(&row.statement)
-                .map_err(|error| error.to_string())
-                .and_then(|statement| may_approve(&in_force.policy, &of, &statement));
-            match approved {
-                Ok(approved) if verified(&approved.key, &row.statement, &row.signature) => Some(approved),
-                Ok(_) => None,
-                Err(why) => {
-                    tracing::warn!(
-                        payout.key = key.as_str(),
-                        "An approval on record of payout {key} does not count: {why}"
-                    );
-                    None
-                }
-            }
+            let not = |why: &String| {
+                tracing::warn!(
+                    payout.key = key.as_str(),
+                    "An approval on record of payout {key} does not count: {why}"
+                );
+            };
+            counts(in_force, &of, row).inspect_err(not).ok()
         })
         .collect();
     Ok(match tally(&decision.wanted, &approved) {

@@ -46,7 +46,7 @@ use temporalio_sdk::activities::{ActivityContext, ActivityError};
 pub use failure::NoAnswer;
 pub use metrics::Metrics;
 pub use policy::PolicySettings;
-pub use settings::{PollCadence, Settings, SettingsError, TimeLimits};
+pub use settings::{Names, PollCadence, Settings, SettingsError, TimeLimits};
 
 /// The activities of a payout, with the handles they need.
 #[derive(Clone)]
@@ -58,6 +58,7 @@ pub struct Activities {
     time: TimeLimits,
     policies: Arc<Policies>,
     screener: Arc<Screener>,
+    names: Names,
     metrics: Metrics,
 }
 
@@ -67,7 +68,7 @@ impl Activities {
     /// # Errors
     /// When the settings cannot be used, or the registry has metrics of these names already.
     pub fn new(settings: Settings, records: Records, registry: &prometheus::Registry) -> Result<Self, SettingsError> {
-        let Settings { dfns, user_id, cadence, time, policy, screener } = settings;
+        let Settings { dfns, user_id, cadence, time, policy, screener, names } = settings;
         Ok(Self {
             dfns: Dfns::new(dfns)?,
             user_id: settings::user_id(&user_id)?.into(),
@@ -76,6 +77,7 @@ impl Activities {
             time,
             policies: Arc::new(Policies::new(policy)),
             screener,
+            names,
             metrics: Metrics::new(registry)?,
         })
     }

@@ -1,6 +1,6 @@
 //! What the activities count.
 
-use prometheus::{IntCounterVec, Opts, Registry};
+use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
 
 /// Counters of the activities. Cheap to clone.
 #[derive(Clone)]
@@ -10,6 +10,7 @@ pub struct Metrics {
     creations: IntCounterVec,
     outcomes: IntCounterVec,
     decisions: IntCounterVec,
+    released_yet_paid: IntCounter,
 }
 
 impl Metrics {
@@ -19,7 +20,13 @@ impl Metrics {
             registry.register(Box::new(counter.clone()))?;
             Ok::<_, prometheus::Error>(counter)
         };
+        let released_yet_paid = IntCounter::new(
+            "remit_released_yet_paid_total",
+            "Payouts that were paid although what was reserved for them had been freed. Never more than 0.",
+        )?;
+        registry.register(Box::new(released_yet_paid.clone()))?;
         Ok(Self {
+            released_yet_paid,
             found: counter(
                 "remit_action_required_found_total",
                 "Payouts found ready to be confirmed, by what made us look: nudge (a webhook), poll (no webhook came), check (taken up again).",
@@ -30,6 +37,10 @@ impl Metrics {
             decisions: counter("remit_decisions_total", "Decisions of the policy, by verdict.", "verdict")?,
             outcomes: counter("remit_outcomes_total", "Payouts that ended, by ending.", "ending")?,
         })
+    }
+
+    pub(crate) fn released_yet_paid(&self) {
+        self.released_yet_paid.inc();
     }
 
     pub(crate) fn found(&self, by: &str) {

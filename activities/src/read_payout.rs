@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use remit_dfns::{Error, Stage};
 use remit_domain::{PayoutView, Progress};
-use remit_records::{Mapped, ObjectKind};
+use remit_records::{Mapped, ObjectKind, ReservationState, Settled};
 use remit_workflows::contract::{Because, ReadPayout};
 
 use crate::{Activities, NoAnswer, translate};
@@ -29,7 +29,15 @@ pub(crate) async fn read_payout(all: &Activities, input: ReadPayout, attempt: u3
         let news = note_transfer(all, &input, &view).await?;
         // The tokens have left: from now on it is spent, and ages out of the windows that it counts in.
         if view.transaction_hash.is_some() || view.deposited {
-            all.records.spend(input.key.as_str()).await?;
+            let settled = all.records.spend(input.key.as_str()).await?;
+            if settled == Settled::As(ReservationState::Released) {
+                all.metrics.released_yet_paid();
+                tracing::error!(
+                    payout.key = input.key.as_str(),
+                    "Payout {} was paid, and what was reserved for it had been freed: limits may have been passed",
+                    input.key
+                );
+            }
         }
         if input.until.is_met_by(&view) {
             if view.progress == Progress::AwaitingConfirmation {

@@ -6,8 +6,8 @@ use remit_workflows::contract::{ApprovalAnswer, RecordApproval};
 
 use crate::{
     Activities, NoAnswer,
-    decide_payout::{COUNTS_AT_MOST, how_far, initiator, on_record},
-    policy::verified,
+    decide_payout::{COUNTS_AT_MOST, counts, how_far, initiator, on_record},
+    policy::{InForce, verified},
 };
 
 /// Twice: it counts once. Whoever is not in the group, has no key, signs something else or has started the payout is
@@ -73,7 +73,14 @@ pub(crate) async fn record_approval(all: &Activities, input: RecordApproval) -> 
         signature: &input.signed.signature,
         revision,
     };
-    match all.records.add_approval(&new).await? {
+    let mut added = all.records.add_approval(&new).await?;
+    if matches!(added, AddedApproval::Already { .. })
+        && let Some(why) = stale(all, &in_force, &of, &new).await?
+    {
+        all.records.void_approvals_of(key, new.person, &why).await?;
+        added = all.records.add_approval(&new).await?;
+    }
+    match added {
         AddedApproval::Added => {
             tracing::info!(payout.key = key, actor = %by, "{by} {does} payout {key} for {}", approved.group);
         }
@@ -85,4 +92,18 @@ pub(crate) async fn record_approval(all: &Activities, input: RecordApproval) -> 
     }
     let approvals = how_far(all, &in_force, &input.key, &row.digest, &request, &decided.decision).await?;
     Ok(ApprovalAnswer::Counted { what: format!("{by} {does} for {}: {why}", approved.group), approvals })
+}
+
+/// Why what this person signed before counts no more, where it does not: it has expired, or their key is another one
+/// now. Then they may decide anew.
+async fn stale(
+    all: &Activities,
+    in_force: &InForce,
+    of: &ApprovalOf<'_>,
+    new: &NewApproval<'_>,
+) -> Result<Option<String>, NoAnswer> {
+    let on_record = all.records.approvals(of.key).await?;
+    let standing =
+        on_record.iter().rev().find(|row| row.void.is_none() && row.person == new.person && row.group == new.group);
+    Ok(standing.and_then(|row| counts(in_force, of, row).err()))
 }

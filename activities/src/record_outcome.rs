@@ -1,25 +1,26 @@
 //! Writes down how a payout ended, once.
 
 use remit_domain::{
-    Outcome,
+    Outcome, TransferProgress,
     policy::{Settlement, settlement},
 };
 use remit_records::{Gate, Settle};
 use remit_workflows::contract::RecordOutcome;
 
-use crate::{Activities, NoAnswer};
+use crate::{Activities, NoAnswer, read_payout::read};
 
 /// Twice, or with another outcome: the first one stands and is the answer. Terminal is final.
 pub(crate) async fn record_outcome(all: &Activities, input: RecordOutcome) -> Result<Outcome, NoAnswer> {
     let key = input.outcome.key.as_str();
     let unreadable = |error: serde_json::Error| NoAnswer::Records { why: format!("the outcome of {key}: {error}") };
     let value = serde_json::to_value(&input.outcome).map_err(unreadable)?;
-    let taken = match all.records.payout(key).await? {
-        Some(row) => !matches!(row.gate.gate, Gate::Open | Gate::Closed),
-        None => return Err(NoAnswer::NotAllowed { why: format!("payout {key} is not claimed") }),
+    let Some(row) = all.records.payout(key).await? else {
+        return Err(NoAnswer::NotAllowed { why: format!("payout {key} is not claimed") });
     };
+    let taken = !matches!(row.gate.gate, Gate::Open | Gate::Closed);
     let settle = match settlement(&input.outcome, taken) {
         Settlement::Spent => Settle::Spent,
+        Settlement::Released if taken && !never_left(all, row.payout.as_deref()).await? => Settle::Held,
         Settlement::Released => Settle::Released,
         Settlement::Held => Settle::Held,
     };
@@ -34,4 +35,13 @@ pub(crate) async fn record_outcome(all: &Activities, input: RecordOutcome) -> Re
     all.metrics.outcome(outcome.ending.stage().as_str());
     tracing::info!(payout.key = key, "Payout {key} ended: {:?}, {}", outcome.ending, outcome.reason);
     Ok(outcome)
+}
+
+/// Whether the provider itself says that the tokens have not left, and cannot any more. What comes through Temporal is
+/// not enough to free what a Confirm was sent for.
+async fn never_left(all: &Activities, payout: Option<&str>) -> Result<bool, NoAnswer> {
+    let Some(payout) = payout else { return Ok(false) };
+    let view = read(all, payout).await?;
+    let stopped = view.transfer_progress.as_ref().and_then(TransferProgress::moved) == Some(false);
+    Ok(stopped && view.transaction_hash.is_none() && !view.deposited)
 }

@@ -24,6 +24,18 @@ pub struct Settings {
     pub policy: PolicySettings,
     /// The lists that payouts are screened against.
     pub screener: Arc<Screener>,
+    /// Whether a payout may say who is paid.
+    pub names: Names,
+}
+
+/// Whether a payout may say who is paid: personal data, which Temporal keeps as it keeps everything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Names {
+    /// Only where what Temporal keeps is encrypted, which it is not here: refused.
+    #[default]
+    OnlyEncrypted,
+    /// It is encrypted here, or somebody has allowed it in clear.
+    Allowed,
 }
 
 /// Limits of time that are ours to choose. A run keeps those it began with.

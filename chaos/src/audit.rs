@@ -31,8 +31,8 @@ pub struct Asked {
 pub struct Run {
     /// Events in its history.
     pub events: usize,
-    /// Workflow tasks that failed.
-    pub failed_tasks: usize,
+    /// Workflow tasks that failed, each with its cause.
+    pub failed_tasks: Vec<String>,
     /// What it returned, or why it returned nothing.
     pub left: Result<Value, String>,
     /// It waits for a person.

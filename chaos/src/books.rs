@@ -9,7 +9,7 @@ use remit_records::Gate;
 use reqwest::Method;
 use serde_json::Value;
 use temporalio_client::UntypedWorkflow;
-use temporalio_common::protos::temporal::api::history::v1::history_event::Attributes;
+use temporalio_common::protos::temporal::api::history::v1::{HistoryEvent, history_event::Attributes};
 
 use crate::{
     audit::{Books, OnRecord, Run},
@@ -19,6 +19,8 @@ use crate::{
 
 /// Reads at a time.
 const AT_A_TIME: usize = 16;
+/// Events that are shown of a run that did not end.
+const TAIL: usize = 12;
 
 /// All books.
 ///
@@ -60,13 +62,17 @@ async fn run(system: &System, key: &str, left: Left) -> Result<Run> {
         Ok(events) => events,
         Err(error) => {
             let left = Err(format!("{left:?}; no history: {error}"));
-            return Ok(Run { events: 0, failed_tasks: 0, left, in_doubt: false });
+            return Ok(Run { events: 0, failed_tasks: vec![], left, in_doubt: false });
         }
     };
     let failed_tasks = events
         .iter()
-        .filter(|event| matches!(event.attributes, Some(Attributes::WorkflowTaskFailedEventAttributes(_))))
-        .count();
+        .filter_map(|event| {
+            let Some(Attributes::WorkflowTaskFailedEventAttributes(failed)) = &event.attributes else { return None };
+            let why = failed.failure.as_ref().map(|failure| failure.message.as_str()).unwrap_or_default();
+            Some(format!("{key}, event {}: {}: {why}", event.event_id, failed.cause().as_str_name()))
+        })
+        .collect();
     let result = events.iter().rev().find_map(|event| {
         let Some(Attributes::WorkflowExecutionCompletedEventAttributes(completed)) = &event.attributes else {
             return None;
@@ -80,7 +86,17 @@ async fn run(system: &System, key: &str, left: Left) -> Result<Run> {
         (None, Left::Ended) => Err("it ended without a result that can be read".to_owned()),
         (None, Left::InDoubt(why)) => Err(format!("it waits for a person: {why}")),
         (None, Left::Failed(why)) => Err(format!("it failed: {why}")),
-        (None, Left::Open(why)) => Err(format!("it did not end in time; last: {why}")),
+        (None, Left::Open(why)) => {
+            Err(format!("it did not end in time; last: {why}; its history ends {}", tail(&events)))
+        }
     };
     Ok(Run { events: events.len(), failed_tasks, left, in_doubt })
+}
+
+/// The newest events by name, the oldest of them first: where a run stands that nobody answers for.
+fn tail(events: &[HistoryEvent]) -> String {
+    let newest = events.iter().skip(events.len().saturating_sub(TAIL));
+    let names: Vec<String> =
+        newest.map(|event| format!("{} {}", event.event_id, event.event_type().as_str_name())).collect();
+    names.join(", ")
 }

@@ -119,7 +119,7 @@ async fn within(system: &mut System, plan: &Plan, begun: Instant) -> Result<Repo
         workers_killed: killed.get(),
         provider: provider(&books),
         events: Events::of(books.runs.values().map(|run| run.events).collect()),
-        failed_tasks: books.runs.values().map(|run| run.failed_tasks).sum(),
+        failed_tasks: books.runs.values().flat_map(|run| run.failed_tasks.clone()).collect(),
         findings,
     })
 }

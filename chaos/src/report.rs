@@ -27,8 +27,8 @@ pub struct Report {
     pub provider: BTreeMap<String, u64>,
     /// Events in a history.
     pub events: Events,
-    /// Workflow tasks that failed.
-    pub failed_tasks: usize,
+    /// Workflow tasks that failed, each with its cause.
+    pub failed_tasks: Vec<String>,
     /// What the audit found.
     #[serde(flatten)]
     pub findings: Findings,
@@ -96,7 +96,10 @@ impl fmt::Display for Report {
         }
         writeln!(f, "workers killed  {workers_killed}")?;
         writeln!(f, "events          {} in the median, {} at most", events.median, events.most)?;
-        writeln!(f, "failed tasks    {failed_tasks}")?;
+        writeln!(f, "failed tasks    {}", failed_tasks.len())?;
+        for failed in failed_tasks {
+            writeln!(f, "  {failed}")?;
+        }
         for moved in &findings.moved {
             writeln!(
                 f,

@@ -2,7 +2,7 @@
 
 use remit_domain::{ExternalId, PayoutKey, PayoutRequest};
 use remit_workflows::{
-    PayoutCheckRun,
+    NAME_IN_CLEAR, PayoutCheckRun,
     check::CheckOrder,
     contract::{Checking, PayoutCheck},
     names,
@@ -29,6 +29,9 @@ pub enum CheckError {
         /// What was expected.
         expected: &'static str,
     },
+    /// It says who is paid, and Temporal would keep that in clear; nothing was sent.
+    #[error("the request is refused: destination.beneficiaryName: {NAME_IN_CLEAR}")]
+    NameInClear,
     /// No such payout has been started.
     #[error("no payout {id:?} has been started")]
     NotStarted {
@@ -52,6 +55,9 @@ impl PayoutClient {
     /// # Errors
     /// When there is no answer; asking again is safe.
     pub async fn check(&self, request: &PayoutRequest) -> Result<PayoutCheck, CheckError> {
+        if self.leaves_a_name(request).await {
+            return Err(CheckError::NameInClear);
+        }
         // Two requests under one id are two questions.
         let id = format!("check-{}-{}", request.base_key(), &request.digest()[..16]);
         let order = CheckOrder { external_id: None, request: Some(request.clone()) };

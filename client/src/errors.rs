@@ -1,7 +1,7 @@
 //! Why an answer is sad, or why there is none; and how a run that did not complete tells which.
 
 use remit_domain::{PayoutKey, Refusal};
-use remit_workflows::names;
+use remit_workflows::{NAME_IN_CLEAR, names};
 use temporalio_client::{
     errors::WorkflowGetResultError,
     tonic::{Code, Status},
@@ -14,6 +14,9 @@ pub enum StartError {
     /// The request is not one; nothing was sent.
     #[error("the request is refused: {0}")]
     Invalid(#[from] Refusal),
+    /// It says who is paid, and Temporal would keep that in clear; nothing was sent.
+    #[error("the request is refused: destination.beneficiaryName: {NAME_IN_CLEAR}")]
+    NameInClear,
     /// The payout's workflow refused its input.
     #[error("the request is refused: {why}")]
     Refused {

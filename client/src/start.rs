@@ -61,6 +61,9 @@ impl PayoutClient {
     /// [`StartError::Conflict`] when the id belongs to another request, [`StartError::Refused`] when the payout
     /// refuses its input; otherwise there was no answer, and the same call may be made again.
     pub async fn start(&self, request: &PayoutRequest) -> Result<Started, StartError> {
+        if self.leaves_a_name(request).await {
+            return Err(StartError::NameInClear);
+        }
         let key = request.key();
         let workflow_id = key.workflow_id();
         let options = WorkflowStartOptions::new(names::QUEUE, workflow_id.clone())

@@ -2,8 +2,9 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use backon::{BackoffBuilder as _, ExponentialBuilder};
 use bytes::Bytes;
 use jiff::Timestamp;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT};
@@ -19,6 +20,8 @@ use crate::wire;
 
 /// The largest answer that is read, in bytes.
 const MAX_ANSWER: usize = 4 * 1024 * 1024;
+/// What takes longer to fail than this is not tried again here.
+const QUICKLY: Duration = Duration::from_secs(2);
 
 /// A client of the Dfns API. Cloning is cheap and shares the connections.
 ///
@@ -178,12 +181,14 @@ impl Dfns {
     /// A read: bearer token only.
     pub(crate) async fn get(&self, path: &str, query: Query) -> Result<Reply, Error> {
         let call = Request { stage: Stage::Call, method: Method::GET, path, query, body: None, user_action: None };
-        self.send(&self.identity(), call).await
+        let identity = self.identity();
+        at_once_again(|| self.send(&identity, call.clone())).await
     }
 
     /// A POST that changes nothing and so needs no user action.
     pub(crate) async fn ask(&self, path: &str, body: Bytes) -> Result<Reply, Error> {
-        self.post(&self.identity(), Stage::Call, path, body).await
+        let identity = self.identity();
+        at_once_again(|| self.post(&identity, Stage::Call, path, body.clone())).await
     }
 
     /// A call that changes something: init, sign, complete, call. The same bytes are signed and
@@ -203,7 +208,8 @@ impl Dfns {
 
     async fn write_once(&self, method: Method, path: &str, body: Option<Bytes>) -> Result<Reply, Error> {
         let identity = self.identity();
-        let user_action = self.user_action(&identity, &method, path, body.as_deref().unwrap_or_default()).await?;
+        let payload = body.as_deref().unwrap_or_default();
+        let user_action = at_once_again(|| self.user_action(&identity, &method, path, payload)).await?;
         let call =
             Request { stage: Stage::Call, method, path, query: Query::new(), body, user_action: Some(user_action) };
         match self.send(&identity, call).await {
@@ -312,6 +318,38 @@ impl Dfns {
     }
 }
 
+/// Makes a call that changes nothing up to three times, when it failed quickly and may well work the next moment. What
+/// a caller does needs several of these: were each tried once, a provider in trouble would let few of them through.
+/// Longer troubles are for the caller to wait out.
+async fn at_once_again<T, F>(call: impl Fn() -> F) -> Result<T, Error>
+where
+    F: Future<Output = Result<T, Error>>,
+{
+    let begun = Instant::now();
+    let mut pauses =
+        ExponentialBuilder::default().with_min_delay(Duration::from_millis(50)).with_max_times(2).with_jitter().build();
+    loop {
+        let error = match call().await {
+            Err(error) if may_pass(&error) && begun.elapsed() < QUICKLY => error,
+            answer => return answer,
+        };
+        let Some(pause) = pauses.next() else { return Err(error) };
+        tracing::debug!(%error, "Trying again in {} ms", pause.as_millis());
+        tokio::time::sleep(pause).await;
+    }
+}
+
+fn may_pass(error: &Error) -> bool {
+    match error {
+        Error::NotSent { .. } | Error::Lost { .. } => true,
+        Error::Refused { refusal, .. } => {
+            matches!(refusal.status, 500 | 502 | 503 | 504) && refusal.retry_after.is_none()
+        }
+        Error::Misread { .. } | Error::Unsigned { .. } => false,
+    }
+}
+
+#[derive(Clone)]
 struct Request<'a> {
     stage: Stage,
     method: Method,

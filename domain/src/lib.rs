@@ -6,6 +6,7 @@
 //! Reading order: [`PayoutRequest`] (what is asked), [`PayoutKey`] (how it is recognised for ever),
 //! [`PayoutView`] (what the provider says of it), [`Outcome`] (how it ended).
 
+mod beneficiary;
 mod echo;
 mod guards;
 mod ids;
@@ -20,6 +21,7 @@ mod states;
 mod transfer;
 mod view;
 
+pub use beneficiary::BeneficiaryName;
 pub use echo::{Difference, echo_check};
 pub use guards::{Breach, Guards, OnBreach};
 pub use ids::{Attempt, ExternalId, PayoutKey, Program, WalletId};

@@ -7,7 +7,10 @@ use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::{Amount, Asset, Attempt, ExternalId, Guards, OnBreach, PayoutKey, Program, Purpose, Source, WalletId};
+use crate::{
+    Amount, Asset, Attempt, BeneficiaryName, ExternalId, Guards, OnBreach, PayoutKey, Program, Purpose, Source,
+    WalletId,
+};
 
 /// One payout, checked. Whoever holds one holds valid fields: the only way in is [`PayoutRequest::parse`].
 ///
@@ -84,6 +87,9 @@ pub struct BankDestination {
     pub country: String,
     /// Why the money is sent.
     pub purpose: Purpose,
+    /// Whose account it is, for screening. The provider is not told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub beneficiary_name: Option<BeneficiaryName>,
 }
 
 /// One thing that is wrong with a request.
@@ -175,6 +181,12 @@ impl PayoutRequest {
         hash.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
+    /// Whether it says who is paid, which is personal data.
+    pub fn carries_a_name(&self) -> bool {
+        let Destination::Bank(bank) = &self.destination;
+        bank.beneficiary_name.is_some()
+    }
+
     /// One line for people: `1000000000 of Erc20:0x3c49… to a bank account in BR, paid out in BRL`.
     pub fn summary(&self) -> String {
         let Destination::Bank(bank) = &self.destination;
@@ -219,6 +231,7 @@ fn destination(fields: &mut Fields<'_>, errors: &mut Vec<FieldError>) -> Option<
         Purpose::parse(text)
             .ok_or("one of the payment purposes, e.g. \"salary payment\" (`remit payout start --help` lists them)")
     });
+    let beneficiary_name = fields.optional_name("beneficiaryName", errors);
     Some(Destination::Bank(BankDestination {
         provider: provider?,
         account_id: account_id?,
@@ -226,6 +239,7 @@ fn destination(fields: &mut Fields<'_>, errors: &mut Vec<FieldError>) -> Option<
         currency: currency?,
         country: country?,
         purpose: purpose?,
+        beneficiary_name,
     }))
 }
 
@@ -332,6 +346,13 @@ impl<'a> Fields<'a> {
         self.text(field, errors, parse)
     }
 
+    /// A name is personal data: the error does not repeat it.
+    fn optional_name(&mut self, field: &str, errors: &mut Vec<FieldError>) -> Option<BeneficiaryName> {
+        let value = self.left.remove(field).filter(|value| !value.is_null())?;
+        let parsed = value.as_str().ok_or("a string").and_then(BeneficiaryName::parse);
+        parsed.map_err(|expected| errors.push(not_shown(&self.name(field), expected))).ok()
+    }
+
     fn object<T>(
         &mut self,
         field: &str,
@@ -385,9 +406,19 @@ impl<'a> Fields<'a> {
     }
 
     fn close(self, errors: &mut Vec<FieldError>) {
-        for (field, value) in &self.left {
-            errors.push(wrong(&self.name(field), Some(value), "no such field (is the name spelt right?)"));
+        // Its value may be anything, a name under a misspelled field too.
+        for field in self.left.keys() {
+            errors.push(not_shown(&self.name(field), "no such field (is the name spelt right?)"));
         }
+    }
+}
+
+/// For a value that may say who somebody is.
+fn not_shown(field: &str, expected: &str) -> FieldError {
+    FieldError {
+        field: field.to_owned(),
+        value: "what stands there (not shown)".to_owned(),
+        expected: expected.to_owned(),
     }
 }
 
@@ -450,7 +481,7 @@ mod tests {
             (|j| j["walletId"] = json!("my wallet"), "walletId \"my wallet\""),
             (|j| j["asset"] = json!({"kind": "Native"}), "asset.kind \"Native\""),
             (|j| j["asset"]["contract"] = json!("0x12"), "asset.contract \"0x12\""),
-            (|j| j["asset"]["mint"] = json!("x"), "asset.mint \"x\""),
+            (|j| j["asset"]["mint"] = json!("x"), "asset.mint what stands there (not shown)"),
             (|j| j["destination"]["country"] = json!("usa"), "destination.country \"usa\""),
             (|j| j["destination"]["country"] = json!("br"), "destination.country \"br\""),
             (|j| j["destination"]["currency"] = json!("XYZ"), "destination.currency \"XYZ\""),
@@ -458,7 +489,15 @@ mod tests {
             (|j| j["destination"]["provider"] = json!("Bank of Me"), "destination.provider \"Bank of Me\""),
             (|j| j["destination"]["accountId"] = json!("a b"), "destination.accountId \"a b\""),
             (|j| j["program"] = json!("pay roll"), "program \"pay roll\""),
-            (|j| j["memo"] = json!("hi"), "memo \"hi\""),
+            (|j| j["memo"] = json!("hi"), "memo what stands there (not shown)"),
+            (
+                |j| j["destination"]["beneficiaryName"] = json!(" Jane Example"),
+                "destination.beneficiaryName what stands there (not shown)",
+            ),
+            (
+                |j| j["destination"]["beneficiaryNme"] = json!("Jane Example"),
+                "destination.beneficiaryNme what stands there (not shown)",
+            ),
             (|j| j["attempt"] = json!(0), "attempt 0"),
             (|j| j["attempt"] = json!(101), "attempt 101"),
             (|j| j["attempt"] = json!("2"), "attempt \"2\""),
@@ -468,7 +507,10 @@ mod tests {
             (|j| j["guards"] = json!({"feesAtMost": "-1"}), "guards.feesAtMost \"-1\""),
             (|j| j["guards"] = json!({"feesAtMostBps": 10_001}), "guards.feesAtMostBps 10001"),
             (|j| j["guards"] = json!({"receivesAtLeast": "1", "onBreach": "pay"}), "guards.onBreach \"pay\""),
-            (|j| j["guards"] = json!({"receivesAtLeast": "1", "slippage": 1}), "guards.slippage 1"),
+            (
+                |j| j["guards"] = json!({"receivesAtLeast": "1", "slippage": 1}),
+                "guards.slippage what stands there (not shown)",
+            ),
             (|j| j["source"] = json!("fax"), "source \"fax\""),
             (|j| j["signed"] = json!({"by": "a b", "signature": "A".repeat(88)}), "signed.by \"a b\""),
             (|j| j["signed"] = json!({"by": "payroll", "signature": "AAAA"}), "signed.signature \"AAAA\""),
@@ -528,6 +570,7 @@ mod tests {
             |j| j["destination"]["instructionsId"] = json!("pi-2"),
             |j| j["destination"]["accountId"] = json!("acc-2"),
             |j| j["destination"]["purpose"] = json!("other"),
+            |j| j["destination"]["beneficiaryName"] = json!("Jane Example"),
             |j| j["program"] = json!("payroll"),
             |j| j["guards"] = json!({"feesAtMost": "25"}),
             |j| j["source"] = json!("file"),

@@ -124,9 +124,13 @@ impl Records {
             }
             let now: i64 = payout.try_get("now_us")?;
             let before = before(&mut tx, key).await?;
+            let void: Option<i64> = sqlx::query_scalar("SELECT MAX(at) FROM approvals_void WHERE payout_key = $1")
+                .bind(key)
+                .fetch_one(&mut *tx)
+                .await?;
             if number(&payout, "finished")? == 1 {
                 let Some(newest) = before.first() else { return Ok(DecideAnswer::Finished) };
-                let age = age(&newest.decision, &before, now);
+                let age = age(&newest.decision, &before, void, now);
                 let decided = Decided { decision: newest.decision.clone(), seq: newest.seq, age, again: true };
                 return Ok(DecideAnswer::Decided(decided));
             }
@@ -137,7 +141,7 @@ impl Records {
                 past: counting::past(&mut tx, deciding, now).await?,
             };
             let Ruling { decision, facts } = rule(&counted);
-            let age = age(&decision, &before, now);
+            let age = age(&decision, &before, void, now);
             if let Some(newest) = before.first().filter(|newest| says_the_same(&newest.decision, &decision)) {
                 return Ok(DecideAnswer::Decided(Decided { decision, seq: newest.seq, age, again: true }));
             }
@@ -211,15 +215,16 @@ async fn before(connection: &mut AnyConnection, key: &str) -> Result<Vec<Before>
         .collect()
 }
 
-/// How long it has been decided so without a break.
-fn age(decision: &Decision, before: &[Before], now: i64) -> Duration {
+/// How long it has been decided so without a break, and without approvals that were made void meanwhile.
+fn age(decision: &Decision, before: &[Before], void: Option<i64>, now: i64) -> Duration {
     let as_before = |other: &&Before| {
         let other = &other.decision;
         (other.verdict, &other.revision_hash, &other.wanted)
             == (decision.verdict, &decision.revision_hash, &decision.wanted)
     };
     let first = before.iter().take_while(as_before).last().map_or(now, |first| first.at);
-    Duration::from_micros(u64::try_from(now.saturating_sub(first)).unwrap_or_default())
+    let since = void.map_or(first, |void| void.max(first));
+    Duration::from_micros(u64::try_from(now.saturating_sub(since)).unwrap_or_default())
 }
 
 /// Whether a decision adds nothing to the one before: figures that other payouts change are no difference.

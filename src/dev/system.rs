@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, Error, Result, anyhow};
-use remit_activities::{PollCadence, TimeLimits};
+use remit_activities::{Names, PollCadence, TimeLimits};
 use remit_client::{PayoutClient, Target};
 use remit_codec::Codec;
 use remit_dfns::{CreateWebhook, Dfns};
@@ -272,6 +272,7 @@ impl System {
             time: TimeLimits::default(),
             publishers: publishers(&self.publisher),
             screener: Screener::new(vec![]),
+            names: if self.codec.is_some() { Names::Allowed } else { Names::OnlyEncrypted },
             records_url: self.places.records_url.clone(),
             temporal: target(self.server.address(), "worker", self.codec.as_ref())?,
             tuning: Tuning { provider_calls_per_second: self.provider_calls_per_second, ..Tuning::default() },

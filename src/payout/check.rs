@@ -73,7 +73,7 @@ fn read(what: &str) -> anyhow::Result<PayoutRequest> {
 /// What the exit code says when there is no answer.
 pub(super) fn failure(error: CheckError) -> Failure {
     let exit = match &error {
-        CheckError::BadId { .. } => Exit::Usage,
+        CheckError::BadId { .. } | CheckError::NameInClear => Exit::Usage,
         CheckError::NotStarted { .. } => Exit::NotFound,
         CheckError::NotKnown { .. } | CheckError::Unavailable(_) => Exit::Failed,
     };

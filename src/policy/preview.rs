@@ -341,7 +341,7 @@ mod tests {
                 price: Some(price),
                 initiator: Initiator::Unsigned,
                 screened: Screened::default(),
-                offer: None,
+                offers: vec![],
                 sums: sums.to_vec(),
                 past: Default::default(),
             };

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, fmt, fs, path::Path, str::FromStr, time::Duration};
 
 use jiff::{Span, SpanRelativeTo};
+use remit_activities::Names;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
@@ -88,6 +89,28 @@ impl FromStr for PlainPayloads {
 }
 
 impl<'de> Deserialize<'de> for PlainPayloads {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(|expected| D::Error::custom(format!("{text:?} is not understood: {expected}")))
+    }
+}
+
+/// Whether a payout may say who is paid: `encrypted` or `clear`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NamesIn(pub(crate) Names);
+
+impl FromStr for NamesIn {
+    type Err = &'static str;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "encrypted" => Ok(Self(Names::OnlyEncrypted)),
+            "clear" => Ok(Self(Names::Allowed)),
+            _ => Err("expected \"encrypted\" or \"clear\""),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for NamesIn {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         text.parse().map_err(|expected| D::Error::custom(format!("{text:?} is not understood: {expected}")))

@@ -20,6 +20,7 @@ mod main_path;
 mod operators;
 mod orders_of_events;
 mod policies;
+mod privacy;
 mod races;
 mod retries;
 mod starts;

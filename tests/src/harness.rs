@@ -1,7 +1,8 @@
 //! A system of one's own, requests to it, waiting for a condition, and the other side's books.
 
 use std::{
-    path::PathBuf,
+    fs::File,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -543,6 +544,23 @@ impl Process {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
+            .spawn()
+            .context("the remit program does not start")?;
+        Ok(Self(child))
+    }
+
+    /// A part of the program that writes what it says into this file.
+    ///
+    /// # Errors
+    /// When the program is not built, or the file cannot be written.
+    pub fn logged(args: &[&str], environment: &[(String, String)], log: &Path) -> Result<Self> {
+        let log = File::create(log)?;
+        let child = Command::new(program()?)
+            .args(args)
+            .envs(environment.iter().cloned())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
             .spawn()
             .context("the remit program does not start")?;
         Ok(Self(child))

@@ -110,7 +110,7 @@ impl Queue {
 mod tests {
     use std::sync::Arc;
 
-    use remit_activities::{PolicySettings, PollCadence, Settings, TimeLimits};
+    use remit_activities::{Names, PolicySettings, PollCadence, Settings, TimeLimits};
     use remit_domain::policy::Publishers;
     use remit_records::Records;
     use remit_screening::Screener;
@@ -132,6 +132,7 @@ mod tests {
                 publishers: Publishers { keys: [].into(), quorum: 1 },
             },
             screener: Arc::new(Screener::new(vec![])),
+            names: Names::OnlyEncrypted,
         };
         let records = Records::open(&format!("sqlite://{}", folder.join("records.db").display())).await.expect("opens");
         Activities::new(settings, records, &prometheus::Registry::new()).expect("usable")

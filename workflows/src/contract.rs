@@ -152,6 +152,8 @@ pub enum Claim {
     Conflict,
     /// It is a later attempt that no operator has opened.
     NotOpened,
+    /// It says who is paid, and Temporal would keep that in clear. Nothing was claimed.
+    NameInClear,
 }
 
 /// Where the gate of a payout is.
@@ -265,6 +267,9 @@ pub struct DecidePayout {
     pub digest: String,
     /// What is decided about.
     pub request: PayoutRequest,
+    /// What makes the approvals so far void, where something does: they were given for a better quote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub void: Option<String>,
 }
 
 /// Answer of `decide_payout`.

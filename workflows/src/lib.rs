@@ -27,4 +27,5 @@ mod refusal;
 
 pub use check::PayoutCheckRun;
 pub use payout::Payout;
+pub use refusal::NAME_IN_CLEAR;
 pub use retry::PayoutRetry;

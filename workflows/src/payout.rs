@@ -248,7 +248,7 @@ impl Job {
         // Where Confirm may have been sent there is nothing left to permit.
         if known.controls
             && !ctx.state(|wf| wf.standing.confirming)
-            && let Some(ended) = self.permission(ctx).await?
+            && let Some(ended) = self.permission(ctx, known.confirm_by).await?
         {
             return Ok(ended);
         }
@@ -333,6 +333,7 @@ impl Job {
             }
             Claim::Conflict => return Err(Stop::Refused(refusal::conflict(self.request.key().as_str()))),
             Claim::NotOpened => return Err(Stop::Refused(refusal::not_opened(&self.request))),
+            Claim::NameInClear => return Err(Stop::Refused(refusal::name_in_clear())),
         }
         ctx.state_mut(|wf| {
             wf.standing.claimed = true;
@@ -480,7 +481,7 @@ impl Job {
             Ok(Confirmation::NeedsApproval { ruling }) => {
                 nothing_sent();
                 self.ruled(ctx, &ruling);
-                match self.approvals(ctx, &ruling, known.confirm_by).await? {
+                match self.approvals(ctx, &ruling, known.confirm_by, Cause::ApprovedToConfirm).await? {
                     permission::Waited::Approved => Ok(Some(self.read(ctx, &view.payout, Because::Check).await?)),
                     permission::Waited::TimeUp => Ok(Some(self.time_up(ctx, view).await?)),
                 }
@@ -525,7 +526,11 @@ impl Job {
             broken = format!("the quote took {} s to come, which is longer than it may be old", age.as_secs());
         }
         match guards.on_breach {
-            OnBreach::Ask => Err(person(format!("the fresh quote is not good enough: {broken}"), Money::Untouched)),
+            OnBreach::Ask => {
+                let why = format!("the fresh quote is not good enough: {broken}");
+                self.void_approvals(ctx, &why).await?;
+                Err(person(why, Money::Untouched))
+            }
             OnBreach::Cancel => {
                 let closing = Closing::GuardBroken { why: broken };
                 match self.close_gate(ctx, closing).await? {

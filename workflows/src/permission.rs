@@ -16,7 +16,7 @@ use crate::{
     options::{self, Urgency},
     orders::{Answer, Order},
     search,
-    status::rfc3339,
+    status::{Status, rfc3339},
 };
 
 /// A decision that takes longer than this is given up, and a person looks: nothing was created.
@@ -31,10 +31,11 @@ pub(crate) enum Waited {
 }
 
 impl Job {
-    /// Asks the policy before anything is created. `Some` when the payout ends here.
-    pub(crate) async fn permission(&self, ctx: &Ctx) -> Result<Option<Outcome>, Stop> {
+    /// Asks the policy before anything is created. `Some` when the payout ends here. `limit`: the deadline of a payout
+    /// that exists already, since a person has looked at it.
+    pub(crate) async fn permission(&self, ctx: &Ctx, limit: Option<SystemTime>) -> Result<Option<Outcome>, Stop> {
         self.says(ctx, "being decided by the policy");
-        let ruling = match self.decide(ctx).await? {
+        let ruling = match self.decide(ctx, None).await? {
             Deciding::Ruled { ruling } => ruling,
             Deciding::Unpayable { reason } => {
                 return Ok(Some(self.outcome(ctx, Ending::Failed, Money::Untouched, reason)));
@@ -45,15 +46,34 @@ impl Job {
             Verdict::Allowed => Ok(None),
             Verdict::Blocked => Err(self.forbid(ctx, Closing::Blocked { why: ruling.why() }).await?),
             Verdict::NeedsApproval => {
-                self.approvals(ctx, &ruling, None).await?;
+                // When the deadline comes first, what is read next says so.
+                self.approvals(ctx, &ruling, limit, Cause::Approved).await?;
                 Ok(None)
             }
         }
     }
 
-    async fn decide(&self, ctx: &Ctx) -> Result<Deciding, Stop> {
-        let input =
-            DecidePayout { key: self.request.key(), digest: self.digest.clone(), request: self.request.clone() };
+    /// The quote is worse by more than the request allows: what was approved was another payout. It is asked for anew
+    /// when the payout goes on.
+    pub(crate) async fn void_approvals(&self, ctx: &Ctx, why: &str) -> Result<(), Stop> {
+        if !ctx.state(|wf| wf.standing.controls) {
+            return Ok(());
+        }
+        let approved =
+            |status: &Status| status.ruling.as_ref().is_some_and(|ruling| ruling.verdict == Verdict::NeedsApproval);
+        if !ctx.state(|wf| wf.input.as_ref().is_ok_and(approved)) {
+            return Ok(());
+        }
+        if let Deciding::Ruled { ruling } = self.decide(ctx, Some(why.to_owned())).await? {
+            self.ruled(ctx, &ruling);
+            self.note(ctx, "the approvals so far are void");
+        }
+        Ok(())
+    }
+
+    async fn decide(&self, ctx: &Ctx, void: Option<String>) -> Result<Deciding, Stop> {
+        let (key, digest, request) = (self.request.key(), self.digest.clone(), self.request.clone());
+        let input = DecidePayout { key, digest, request, void };
         let scope = self.scope.child_token();
         let summary = "decide by the policy in force";
         let options = options::provider(summary, Urgency::Create, DECIDE_WITHIN, &scope);
@@ -83,12 +103,13 @@ impl Job {
     }
 
     /// Waits until all wanted approvals are there. A denial, or nobody's answer in time, closes the gate. `limit`: the
-    /// deadline of a payout that exists already.
+    /// deadline of a payout that exists already. `then`: what it means that they are there.
     pub(crate) async fn approvals(
         &self,
         ctx: &Ctx,
         ruling: &Ruling,
         limit: Option<SystemTime>,
+        then: Cause,
     ) -> Result<Waited, Stop> {
         if ruling.approvals == Approvals::Met {
             self.note(ctx, "approved before");
@@ -132,8 +153,7 @@ impl Job {
         self.unless_closed(ctx)?;
         match approvals {
             Some(Approvals::Met) => {
-                let next = if limit.is_some() { Cause::ApprovedToConfirm } else { Cause::Approved };
-                self.go(ctx, next, "approved");
+                self.go(ctx, then, "approved");
                 self.found(ctx, search::NOBODY);
                 Ok(Waited::Approved)
             }

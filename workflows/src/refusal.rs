@@ -10,6 +10,10 @@ use temporalio_workflow::{ActivityExecutionError, WorkflowTermination};
 
 use crate::names;
 
+/// Why a request that names who is paid is refused.
+pub const NAME_IN_CLEAR: &str = "a name is not accepted where Temporal keeps payouts in clear; set up codec keys \
+     (REMIT_CODEC_KEYS_FILE), or allow it (REMIT_CODEC_NAMES=clear)";
+
 /// Reads the input of a run, whatever a starter in whatever language sent.
 ///
 /// # Errors
@@ -44,6 +48,10 @@ pub(crate) fn not_opened(request: &PayoutRequest) -> WorkflowTermination {
         "attempt: {} is not accepted; expected an attempt that `remit payout retry` has opened",
         request.attempt.number()
     ))
+}
+
+pub(crate) fn name_in_clear() -> WorkflowTermination {
+    refused(format!("destination.beneficiaryName: {NAME_IN_CLEAR}"))
 }
 
 /// A short run that could not find out what it was asked; whoever asked may ask again.

@@ -33,7 +33,7 @@ fn books() -> Books {
         asked: all.iter().map(|(key, ..)| asked(key, *key == "paid")).collect(),
         runs: all
             .iter()
-            .map(|it| (it.0.to_owned(), Run { events: 40, failed_tasks: 0, left: Ok(of(it)), in_doubt: false }))
+            .map(|it| (it.0.to_owned(), Run { events: 40, failed_tasks: vec![], left: Ok(of(it)), in_doubt: false }))
             .collect(),
         records: all
             .iter()

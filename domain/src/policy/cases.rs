@@ -287,11 +287,11 @@ impl<'a, 't> Case<'_, 'a, 't> {
         let hits = self.list("hits", "what screening found, in words", errors, owned);
         let words = [("start", When::Start), ("confirm", When::BeforeConfirm)];
         let when = self.take("stage").and_then(|given| given.word(&words, errors)).unwrap_or(When::Start);
-        let offer = self.take("offer").and_then(|given| offer(given, errors));
+        let offers = self.take("offer").and_then(|given| offer(given, errors)).into_iter().collect();
         let past = self.past(now, errors);
         let screened = Screened { lists: vec![], hits };
         let traits = Traits([(Dimension::Chain, chain.to_owned())].into());
-        Facts { now, when, traits, price, initiator, screened, offer, sums: vec![], past }
+        Facts { now, when, traits, price, initiator, screened, offers, sums: vec![], past }
     }
 
     fn past(&mut self, now: Timestamp, errors: &mut Errors<'_>) -> Past {

@@ -203,42 +203,29 @@ impl Look<'_> {
     }
 
     fn fee(&self, bps: Option<u32>, amount: Option<&Fiat>) -> Said {
-        let offer = match self.offer() {
-            Ok(Some(offer)) => offer,
-            Ok(None) => return (false, codes::FEE_NOT_YET_KNOWN, "looked at just before Confirm".into()),
-            Err(why) => return (true, codes::FEE_UNKNOWN, why),
-        };
-        let paid_in = &offer.receives.currency;
-        if let Some(other) = amount.filter(|amount| amount.currency != *paid_in) {
-            let why = format!("the fees are in {paid_in}, the limit is in {}", other.currency);
-            return (true, codes::FEE_UNKNOWN, why);
-        }
-        let guards = Guards {
-            fees_at_most: amount.map(|amount| amount.amount),
-            fees_at_most_bps: bps,
-            receives_at_least: None,
-            quote_at_most_seconds: None,
-            on_breach: OnBreach::Cancel,
-        };
-        let bps = bps.map(|bps| format!("{bps} basis points"));
-        let limits: Vec<String> = bps.into_iter().chain(amount.map(Fiat::to_string)).collect();
-        let says = |is: &str| {
-            let fees = format!("{} {paid_in} beside the {} that are paid out", offer.fees, offer.receives);
-            format!("fees of {fees} are {is} the limit of {}", limits.join(" and "))
-        };
-        match guards.check(std::slice::from_ref(offer)).is_empty() {
-            true => (false, codes::FEE_WITHIN_LIMIT, says("within")),
-            false => (true, codes::FEE_ABOVE_LIMIT, says("above")),
-        }
+        let not_yet = (false, codes::FEE_NOT_YET_KNOWN, "looked at just before Confirm".into());
+        self.worst_offer(not_yet, codes::FEE_UNKNOWN, |offer| fee_of(offer, bps, amount))
     }
 
     fn slippage(&self, bps: u32, one_usd: &Fiat) -> Said {
+        let not_yet = (false, codes::SLIPPAGE_NOT_YET_KNOWN, "looked at just before Confirm".into());
+        self.worst_offer(not_yet, codes::SLIPPAGE_UNKNOWN, |offer| self.slippage_of(offer, bps, one_usd))
+    }
+
+    /// What the first offer says that triggers, or else the first one. At the start there is none yet; none just before
+    /// Confirm triggers.
+    fn worst_offer(&self, not_yet: Said, unknown: &'static str, look: impl Fn(&Offer) -> Said) -> Said {
+        let mut said = self.facts.offers.iter().map(look).collect::<Vec<_>>();
+        match (said.iter().position(|(triggered, ..)| *triggered), self.facts.when) {
+            (Some(worst), When::Start | When::BeforeConfirm) => said.swap_remove(worst),
+            (None, When::Start | When::BeforeConfirm) if !said.is_empty() => said.swap_remove(0),
+            (None, When::Start) => not_yet,
+            (None, When::BeforeConfirm) => (true, unknown, "no offer says what is paid out".into()),
+        }
+    }
+
+    fn slippage_of(&self, offer: &Offer, bps: u32, one_usd: &Fiat) -> Said {
         let unknown = |why: String| (true, codes::SLIPPAGE_UNKNOWN, why);
-        let offer = match self.offer() {
-            Ok(Some(offer)) => offer,
-            Ok(None) => return (false, codes::SLIPPAGE_NOT_YET_KNOWN, "looked at just before Confirm".into()),
-            Err(why) => return unknown(why),
-        };
         let usd = match &self.usd {
             Ok(usd) => *usd,
             Err(why) => return unknown(why.clone()),
@@ -258,15 +245,6 @@ impl Look<'_> {
         match short {
             true => (true, codes::SLIPPAGE_ABOVE_LIMIT, says("short by more than")),
             false => (false, codes::SLIPPAGE_WITHIN_LIMIT, says("within")),
-        }
-    }
-
-    /// The offer. At the start there is none yet; none just before Confirm is an error.
-    fn offer(&self) -> Result<Option<&Offer>, String> {
-        match (&self.facts.offer, self.facts.when) {
-            (Some(offer), When::Start | When::BeforeConfirm) => Ok(Some(offer)),
-            (None, When::Start) => Ok(None),
-            (None, When::BeforeConfirm) => Err("no offer says what is paid out".into()),
         }
     }
 
@@ -297,6 +275,32 @@ impl Look<'_> {
         let asks = |rule: &Rule| rule.kind == Kind::Screening && matches!(rule.action, Action::RequestApproval { .. });
         let blocks = !hits.is_empty() && !self.policy.matching(self.traits).any(asks);
         blocks.then(|| block("(screening)", codes::SCREENING_HIT, hits.join("; ")))
+    }
+}
+
+/// What the fees of an offer are against a limit.
+fn fee_of(offer: &Offer, bps: Option<u32>, amount: Option<&Fiat>) -> Said {
+    let paid_in = &offer.receives.currency;
+    if let Some(other) = amount.filter(|amount| amount.currency != *paid_in) {
+        let why = format!("the fees are in {paid_in}, the limit is in {}", other.currency);
+        return (true, codes::FEE_UNKNOWN, why);
+    }
+    let guards = Guards {
+        fees_at_most: amount.map(|amount| amount.amount),
+        fees_at_most_bps: bps,
+        receives_at_least: None,
+        quote_at_most_seconds: None,
+        on_breach: OnBreach::Cancel,
+    };
+    let bps = bps.map(|bps| format!("{bps} basis points"));
+    let limits: Vec<String> = bps.into_iter().chain(amount.map(Fiat::to_string)).collect();
+    let says = |is: &str| {
+        let fees = format!("{} {paid_in} beside the {} that are paid out", offer.fees, offer.receives);
+        format!("fees of {fees} are {is} the limit of {}", limits.join(" and "))
+    };
+    match guards.check(std::slice::from_ref(offer)).is_empty() {
+        true => (false, codes::FEE_WITHIN_LIMIT, says("within")),
+        false => (true, codes::FEE_ABOVE_LIMIT, says("above")),
     }
 }
 

@@ -242,8 +242,9 @@ pub struct Facts {
     pub initiator: Initiator,
     /// What screening found.
     pub screened: Screened,
-    /// The best offer of a quote; none before one was asked for.
-    pub offer: Option<Offer>,
+    /// The offers of a quote; empty before one was asked for, or where nothing is offered. All have to keep a limit:
+    /// none says which of them will be taken.
+    pub offers: Vec<Offer>,
     /// The answers to the policy's questions, in their order.
     pub sums: Vec<Sum>,
     /// What was paid before.

@@ -95,7 +95,7 @@ fn decided(policy: &str, change: impl FnOnce(&mut Facts)) -> Decision {
         price: Some(price),
         initiator: super::payroll(),
         screened: Default::default(),
-        offer: None,
+        offers: vec![],
         sums,
         past: Default::default(),
     };

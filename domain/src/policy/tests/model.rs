@@ -287,8 +287,8 @@ struct Payout {
     unproven: bool,
     hits: u64,
     before_confirm: bool,
-    /// Cents that are paid out, cents of fees, in which currency.
-    offer: Option<(u64, u64, &'static str)>,
+    /// Each: cents that are paid out, cents of fees, in which currency.
+    offers: Vec<(u64, u64, &'static str)>,
     now: i64,
     earlier: Vec<Earlier>,
     first_paid_ago: Option<i64>,
@@ -336,9 +336,9 @@ impl Payout {
             unproven: dice.one_in(20),
             hits: if dice.one_in(8) { 1 + dice.roll(2) } else { 0 },
             before_confirm: dice.one_in(2),
-            offer: dice
-                .one_in(2)
-                .then(|| (dice.roll(20) * 5_000, dice.roll(8) * 500, *dice.pick(&["BRL", "EUR", "EUR", "BRL", "USD"]))),
+            offers: (0..*dice.pick(&[0, 0, 1, 1, 1, 2]))
+                .map(|_| (dice.roll(20) * 5_000, dice.roll(8) * 500, *dice.pick(&["BRL", "EUR", "EUR", "BRL", "USD"])))
+                .collect(),
             now: 1_796_000_000 + i64::try_from(dice.roll(700_000)).unwrap(),
             earlier,
             first_paid_ago: (!dice.one_in(4)).then(|| *dice.pick(&[0, 1, 59, 60, 3599, 3600, 86_400, 1_000_000])),
@@ -370,6 +370,7 @@ impl Payout {
                 instructions_id: parts[2].clone(),
                 currency: currency.into(),
                 country: country.into(),
+                beneficiary_name: None,
                 purpose: Purpose::parse(purpose).unwrap(),
             }),
             program: (!program.is_empty()).then(|| Program::parse(program).unwrap()),
@@ -411,13 +412,17 @@ impl Payout {
             }),
             initiator,
             screened: Screened { lists: vec![], hits: (0..self.hits).map(|n| format!("hit {n}")).collect() },
-            offer: self.offer.map(|(receives, fees, currency)| Offer {
-                receives: Fiat {
-                    amount: rust_decimal::Decimal::new(receives.cast_signed(), 2),
-                    currency: currency.into(),
-                },
-                fees: rust_decimal::Decimal::new(fees.cast_signed(), 2),
-            }),
+            offers: self
+                .offers
+                .iter()
+                .map(|(receives, fees, currency)| Offer {
+                    receives: Fiat {
+                        amount: rust_decimal::Decimal::new(receives.cast_signed(), 2),
+                        currency: (*currency).into(),
+                    },
+                    fees: rust_decimal::Decimal::new(fees.cast_signed(), 2),
+                })
+                .collect(),
             sums: policy.questions(&traits).iter().map(|question| self.answer(question)).collect(),
             traits,
             past,
@@ -500,25 +505,20 @@ impl Payout {
             Looks::Count { limit, seconds, per } => self.counting(rule, *seconds, per).len() as u64 + 1 > *limit,
             Looks::Whitelist { recipients } => !recipients.contains(&self.place[3]),
             Looks::New { seconds } => self.first_paid_ago.is_none_or(|ago| ago.cast_unsigned() < *seconds),
-            Looks::Fee { bps, cents } => match self.offer {
-                None => self.before_confirm,
-                Some((receives, fees, currency)) => {
-                    let in_other = cents.is_some_and(|(_, of)| of != currency);
-                    let above = cents.is_some_and(|(most, _)| fees > most);
-                    let share = bps.is_some_and(|bps| fees * 10_000 > (receives + fees) * bps);
-                    in_other || above || share
-                }
-            },
-            Looks::Slippage { bps, cents, currency } => match (self.offer, self.worth()) {
-                (None, _) => self.before_confirm,
-                (Some(_), None) => true,
-                (Some((receives, fees, of)), Some(worth)) => {
-                    // In millionths of a cent: what is paid out, and the least that should be.
-                    let paid = i128::from(receives + fees) * 1_000_000 * 10_000;
-                    let least = i128::from(worth) * i128::from(*cents) * i128::from(10_000 - bps);
-                    of != *currency || paid < least
-                }
-            },
+            Looks::Fee { .. } | Looks::Slippage { .. } if self.offers.is_empty() => self.before_confirm,
+            Looks::Fee { bps, cents } => self.offers.iter().any(|&(receives, fees, currency)| {
+                let in_other = cents.is_some_and(|(_, of)| of != currency);
+                let above = cents.is_some_and(|(most, _)| fees > most);
+                let share = bps.is_some_and(|bps| fees * 10_000 > (receives + fees) * bps);
+                in_other || above || share
+            }),
+            Looks::Slippage { bps, cents, currency } => self.offers.iter().any(|&(receives, fees, of)| {
+                let Some(worth) = self.worth() else { return true };
+                // In millionths of a cent: what is paid out, and the least that should be.
+                let paid = i128::from(receives + fees) * 1_000_000 * 10_000;
+                let least = i128::from(worth) * i128::from(*cents) * i128::from(10_000 - bps);
+                of != *currency || paid < least
+            }),
             Looks::Hours { zone, days, from, to } => {
                 let minutes = self.now.div_euclid(60) + ZONES[*zone].1;
                 let minute = minutes.rem_euclid(1440).cast_unsigned();
