@@ -144,7 +144,7 @@ async fn run(command: Command, settings: &Settings) -> Outcome {
         Command::Deployment(command) => deployment::run(command, settings).await,
         Command::Worker(args) => worker::run(args, settings).await,
         Command::Relay(args) => relay::run(args, settings).await,
-        Command::Replay(args) => replay::run(args).await,
+        Command::Replay(args) => replay::run(args, settings).await,
         Command::Sandbox(args) => sandbox::run(args).await,
     }
 }

@@ -201,7 +201,7 @@ mod tests {
         let keys = [(); 2].map(|()| PrivateKey::generate().expect("a key"));
         let names = ["ana", "ben"].into_iter().zip(&keys);
         let names = names.map(|(name, key)| (name.to_owned(), key.public().to_string())).collect();
-        (Publishers { keys: names, quorum: 2 }, keys)
+        (Publishers { keys: names, quorum: 2, at_least: 0 }, keys)
     }
 
     pub(super) fn row(revision: &Revision, signed: &[(&str, &PrivateKey)]) -> RevisionRow {

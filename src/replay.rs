@@ -7,15 +7,18 @@ use std::{
 
 use anyhow::{Context, Result};
 use futures::StreamExt;
+use remit_codec::Codec;
 use remit_worker::{
     history,
     replay::{Cuts, Replayed, replay},
 };
 use serde::Serialize;
+use temporalio_common::data_converters::DataConverter;
 
 use crate::{
-    exit::{Exit, Outcome},
+    exit::{Exit, Failure, Outcome},
     out,
+    settings::Settings,
 };
 
 /// Flags of `remit replay`.
@@ -26,6 +29,7 @@ use crate::{
   remit replay --prefixes workflows/histories/*.binpb
 
 A history comes from the CLI as above, from the download button of the Web UI (without decoding), or as protobuf bytes.
+Encrypted ones are read with the keys of the settings (REMIT_CODEC_KEYS_FILE).
 One that does not replay means that payouts open at that point would stand still on this build: keep the old build for
 them (worker versioning), or put the change behind a patch marker.
 
@@ -65,11 +69,14 @@ struct Row {
 ///
 /// # Errors
 /// When nothing can be printed.
-pub async fn run(args: Args) -> Outcome {
+pub async fn run(args: Args, settings: &Settings) -> Outcome {
+    let codec = settings.codec().map_err(Failure::usage)?;
+    let converter = codec.as_ref().map(Codec::converter).unwrap_or_default();
+    let converter = &converter;
     let cuts = if args.prefixes { Cuts::EveryTask } else { Cuts::Whole };
     let limit = Duration::from_secs(args.timeout);
     let at_once = std::thread::available_parallelism().map_or(1, usize::from);
-    let replays = args.files.iter().map(|file| async move { row(file, one(file, cuts, limit).await) });
+    let replays = args.files.iter().map(|file| async move { row(file, one(file, converter, cuts, limit).await) });
     let mut replays = std::pin::pin!(futures::stream::iter(replays).buffered(at_once));
     let mut rows: Vec<Row> = vec![];
     while let Some(row) = replays.next().await {
@@ -87,9 +94,9 @@ pub async fn run(args: Args) -> Outcome {
     Ok(if good == rows.len() { Exit::Done } else { Exit::Failed })
 }
 
-async fn one(file: &Path, cuts: Cuts, limit: Duration) -> Result<Replayed> {
+async fn one(file: &Path, converter: &DataConverter, cuts: Cuts, limit: Duration) -> Result<Replayed> {
     let bytes = tokio::fs::read(file).await.context("it cannot be read")?;
-    Ok(replay(&history::read(&bytes)?, cuts, limit).await?)
+    Ok(replay(&history::read(&bytes)?, converter, cuts, limit).await?)
 }
 
 fn row(file: &Path, result: Result<Replayed>) -> Row {
@@ -141,12 +148,15 @@ mod tests {
             ("{", "temporal workflow show"),
         ] {
             std::fs::write(&path, text).expect("written");
-            let row = row(&path, one(&path, Cuts::Whole, PATIENCE).await);
+            let row = row(&path, one(&path, &DataConverter::default(), Cuts::Whole, PATIENCE).await);
             let line = line(&row);
             assert!(line.starts_with("FAILED  ") && line.contains("a.json") && line.contains(expected), "{line}");
         }
         let missing = folder.path().join("missing");
-        assert!(line(&row(&missing, one(&missing, Cuts::Whole, PATIENCE).await)).contains("cannot be read"));
+        assert!(
+            line(&row(&missing, one(&missing, &DataConverter::default(), Cuts::Whole, PATIENCE).await))
+                .contains("cannot be read")
+        );
     }
 
     #[test]

@@ -99,6 +99,9 @@ section! {
         publishers: PublisherKeys = "REMIT_POLICY_PUBLISHERS",
         /// `REMIT_POLICY_QUORUM`: how many of them have to sign a revision. Default 1.
         quorum: u32 = "REMIT_POLICY_QUORUM",
+        /// `REMIT_POLICY_AT_LEAST`: number of a revision that has been in force: an older one is not taken any more, should
+        /// the records be put back. Default: none, and a worker notices it only while it runs.
+        at_least: u32 = "REMIT_POLICY_AT_LEAST",
     }
 }
 
@@ -382,7 +385,7 @@ impl Settings {
                 problem: format!("{quorum} is not possible with {} publishers; expected 1 to that many", keys.len()),
             });
         }
-        Ok(Publishers { keys, quorum })
+        Ok(Publishers { keys, quorum, at_least: self.policy.at_least.unwrap_or(0) })
     }
 
     /// The lists that payouts are screened against.

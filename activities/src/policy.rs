@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use remit_domain::policy::{Policy, Publishers, Revision, RevisionId, active};
+use remit_domain::policy::{Policy, Publishers, Revision, RevisionId, active, not_rolled_back};
 use remit_keys::{PublicKey, Signature};
 use remit_records::{Records, RevisionRow};
 
@@ -56,13 +56,7 @@ impl Policies {
             .map_err(|problem| unusable(format!("the policy on record cannot be trusted: {problem}")))?
             .ok_or_else(|| unusable("no policy is in force: publish one with `remit policy publish`".to_owned()))?;
         if let Some((_, before)) = &before {
-            let went_back = newest.number < before.id.number || !before.hashes.iter().all(|hash| has(&revisions, hash));
-            if went_back {
-                return Err(unusable(format!(
-                    "revision {} was in force, and the records now say otherwise: revisions are never taken back",
-                    before.id.number
-                )));
-            }
+            not_rolled_back(&revisions, Some(newest), &before.id).map_err(|problem| unusable(problem.to_string()))?;
         }
         let policy = Policy::read(&newest.content).map_err(|errors| {
             let all: Vec<String> = errors.iter().map(ToString::to_string).collect();
@@ -77,10 +71,6 @@ impl Policies {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((fingerprint, Arc::clone(&in_force)));
         Ok(in_force)
     }
-}
-
-fn has(revisions: &[Revision], hash: &str) -> bool {
-    revisions.iter().any(|revision| revision.hash == hash)
 }
 
 /// Whether the owner of this key signed exactly this text. What is no key or no signature proves nothing.

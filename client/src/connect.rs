@@ -25,7 +25,8 @@ pub async fn connect(
     meter: Option<TemporalMeter>,
     patience: Patience,
 ) -> Result<Client, ConnectError> {
-    let Target { mut connection, namespace, converter } = options.resolve()?;
+    let codec = options.codec.as_ref().map(Codec::reading_plain);
+    let Target { mut connection, namespace, converter } = TemporalOptions { codec, ..options.clone() }.resolve()?;
     identity.clone_into(&mut connection.identity);
     connection.metrics_meter = meter;
     let address = connection.target.to_string();

@@ -46,6 +46,13 @@ impl Codec {
         Self { keys: Arc::new(keys), plain }
     }
 
+    /// The same, reading what is not encrypted as well: for those who look at runs. The summary that a run is started
+    /// with is in clear, whatever is done; only what decides has to refuse.
+    #[must_use]
+    pub fn reading_plain(&self) -> Self {
+        Self { plain: Plain::Read, ..self.clone() }
+    }
+
     /// What clients and workers are given. Messages of failures are encrypted too.
     pub fn converter(&self) -> DataConverter {
         DataConverter::new(PayloadConverter::default(), DefaultFailureConverter::new(true), self.clone())

@@ -318,9 +318,9 @@ impl Dfns {
     }
 }
 
-/// Makes a call that changes nothing up to three times, when it failed quickly and may well work the next moment. What
-/// a caller does needs several of these: were each tried once, a provider in trouble would let few of them through.
-/// Longer troubles are for the caller to wait out.
+/// Makes a call that changes nothing up to three times, while Dfns answers quickly that it failed (500, 502, 503, 504).
+/// What a caller does needs several of these: were each tried once, a Dfns in trouble would let few of them through.
+/// Longer troubles, and answers that do not come, are for the caller to wait out.
 async fn at_once_again<T, F>(call: impl Fn() -> F) -> Result<T, Error>
 where
     F: Future<Output = Result<T, Error>>,
@@ -341,11 +341,10 @@ where
 
 fn may_pass(error: &Error) -> bool {
     match error {
-        Error::NotSent { .. } | Error::Lost { .. } => true,
         Error::Refused { refusal, .. } => {
             matches!(refusal.status, 500 | 502 | 503 | 504) && refusal.retry_after.is_none()
         }
-        Error::Misread { .. } | Error::Unsigned { .. } => false,
+        Error::NotSent { .. } | Error::Lost { .. } | Error::Misread { .. } | Error::Unsigned { .. } => false,
     }
 }
 

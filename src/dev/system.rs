@@ -192,7 +192,8 @@ impl System {
             },
         );
         let server = server.await?;
-        let client = PayoutClient::new(connected(target(server.address(), "system", options.codec.as_ref())?).await?);
+        let client =
+            PayoutClient::new(connected(target(server.address(), "system", reading(&options.codec).as_ref())?).await?);
 
         let listener = sandbox::listen(loopback(options.sandbox_port), "the sandbox").await?;
         let sandbox_url = format!("http://{}", listener.local_addr()?);
@@ -309,7 +310,9 @@ impl System {
             dfns: Some(self.organisation.dfns(PAYER)?),
             public_url: Some(self.webhook_url()),
             upkeep: Upkeep::default(),
-            client: PayoutClient::new(connected(target(self.server.address(), "relay", self.codec.as_ref())?).await?),
+            client: PayoutClient::new(
+                connected(target(self.server.address(), "relay", reading(&self.codec).as_ref())?).await?,
+            ),
             listener: sandbox::listen(self.places.relay, "the relay").await?,
             admin: sandbox::listen(self.places.relay_admin, "the relay's health and metrics").await?,
         };
@@ -500,7 +503,7 @@ fn publisher_file(folder: &Folder) -> PathBuf {
 }
 
 fn publishers(publisher: &PrivateKey) -> Publishers {
-    Publishers { keys: [(PUBLISHER.to_owned(), publisher.public().to_string())].into(), quorum: 1 }
+    Publishers { keys: [(PUBLISHER.to_owned(), publisher.public().to_string())].into(), quorum: 1, at_least: 0 }
 }
 
 /// The next revision, signed.
@@ -541,6 +544,11 @@ fn period(time: Duration) -> String {
 
 fn env_file(folder: &Folder) -> PathBuf {
     folder.path().join("dev.env")
+}
+
+/// For those who look at runs, and decide nothing.
+fn reading(codec: &Option<Codec>) -> Option<Codec> {
+    codec.as_ref().map(Codec::reading_plain)
 }
 
 /// The dev server as it is: what the environment says of another Temporal, TLS and keys, is not for this one.

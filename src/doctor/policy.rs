@@ -76,7 +76,8 @@ mod tests {
     /// Revisions with these contents; all are signed but, where it says so, the newest.
     fn verdicts(contents: &[&str], newest_is_signed: bool) -> Vec<Verdict> {
         let key = PrivateKey::generate().expect("a key");
-        let publishers = Publishers { keys: [("ana".to_owned(), key.public().to_string())].into(), quorum: 1 };
+        let publishers =
+            Publishers { keys: [("ana".to_owned(), key.public().to_string())].into(), quorum: 1, at_least: 0 };
         let mut rows: Vec<RevisionRow> = vec![];
         for (number, content) in (1..).zip(contents) {
             let previous = rows.last().map(|before| before.hash.clone());

@@ -1,11 +1,12 @@
 //! Quotes lock nothing: what a request demands of them is checked at the start and again just before Confirm.
 
 use anyhow::Result;
+use remit::dev::Options;
 use remit_client::{Status, Verdict};
 use remit_domain::{Ending, Money, PayoutRequest, Stage};
 use serde_json::{Value, json};
 
-use crate::harness::{World, go_on};
+use crate::harness::{People, STANDARD, World, go_on, quick};
 
 async fn start(world: &World, id: &str, units: &str, guards: Value) -> Result<PayoutRequest> {
     let mut json = serde_json::to_value(world.request(id, units)?)?;
@@ -63,5 +64,30 @@ async fn a_quote_that_is_worse_just_before_confirm_cancels_the_payout_or_asks_a_
     assert_eq!(client.resolve("worse-ask", &go_on()).await?.answer, Verdict::Accepted);
     assert_eq!(world.outcome("worse-ask").await?.ending, Ending::Completed);
     world.paid_exactly_once("worse-ask").await?;
+    world.end().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_approved_for_a_better_quote_is_asked_for_again() -> Result<()> {
+    let people = People::new(&["ana", "ben"])?;
+    let policy = people.policy(STANDARD).replace("unsigned = \"refuse\"", "unsigned = \"allow\"");
+    let world = World::with(Options { cadence: quick(), policy, ..Options::default() }).await?;
+    start(&world, "again", "1600000099", json!({"receivesAtLeast": "1", "onBreach": "ask"})).await?;
+    world.awaiting_approval("again").await?;
+    assert_eq!(world.decide(&people, "ana", "again", "treasury", true).await?.answer, Verdict::Accepted);
+    world.status_when("again", "the wait", |status| status.stage == Stage::AwaitingInstructions).await?;
+    world.fault(json!({"kind": "quoteWithoutOffers", "times": 1})).await?;
+    world.instruct("again").await?;
+    world.in_doubt("again").await?;
+
+    assert_eq!(world.system.client().resolve("again", &go_on()).await?.answer, Verdict::Accepted);
+    let status = world.awaiting_approval("again").await?;
+    let waits_for = status.waits_for.unwrap_or_default();
+    assert!(waits_for.contains("treasury"), "{waits_for}");
+    assert_eq!(world.total("again", "confirmCalls").await?, 0);
+    assert_eq!(world.decide(&people, "ana", "again", "treasury", true).await?.answer, Verdict::Accepted);
+    assert_eq!(world.outcome("again").await?.ending, Ending::Completed);
+    world.paid_exactly_once("again").await?;
+    world.no_task_failed("again").await?;
     world.end().await
 }

@@ -120,10 +120,12 @@ async fn nudge(world: &World, id: &str, about: About, state: &str, seed: usize) 
     Ok(())
 }
 
-/// The lines that do not depend on how often it was read on the way, nor on the provider's ids.
+/// The lines that do not depend on how often it was read on the way, nor on the provider's ids, nor on what the other
+/// payouts make unusual.
 fn milestones(status: &Status) -> Vec<String> {
     let on_the_way = [Progress::Preparing, Progress::Submitting, Progress::Depositing, Progress::Disbursing];
     let passing: Vec<String> = on_the_way.iter().map(|p| format!("the provider says: {}", p.describe())).collect();
     let kept = status.timeline.iter().filter(|moment| !passing.contains(&moment.what));
-    kept.map(|moment| moment.what.split(" pyt-").next().unwrap_or_default().to_owned()).collect()
+    let first = |what: &str, until: &str| what.split(until).next().unwrap_or_default().to_owned();
+    kept.map(|moment| first(&first(&moment.what, " pyt-"), " (unusual: ")).collect()
 }

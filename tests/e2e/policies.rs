@@ -1,9 +1,11 @@
 //! Every payout is decided by the policy in force, before anything is created and again before Confirm.
 
-use anyhow::Result;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
 use remit::dev::{Begin, Options};
 use remit_client::Verdict;
-use remit_domain::{Ending, Money, PayoutRequest, Stage};
+use remit_domain::{Ending, Money, PayoutRequest, Stage, policy::ApprovalValue};
 use serde_json::{Value, json};
 
 use crate::harness::{People, STANDARD, World, instructions_after, order, quick, until};
@@ -215,5 +217,32 @@ async fn nobody_approves_twice_or_what_they_started_or_after_the_time() -> Resul
     let outcome = world.outcome("two").await?;
     assert_eq!((outcome.ending, outcome.money), (Ending::Denied, Money::Untouched), "{}", outcome.reason);
     assert!(outcome.reason.contains("treasury"), "{}", outcome.reason);
+    world.end().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_signed_an_approval_that_has_expired_may_sign_another() -> Result<()> {
+    let people = People::new(&["ana", "ben"])?;
+    let world = with_policy(&people.policy(STANDARD).replace("quorum = 1", "quorum = 2")).await?;
+    to(&world, "two", "1600000000", "pi-1").await?;
+    let status = world.awaiting_approval("two").await?;
+    let (client, hour) = (world.system.client(), Duration::from_secs(3600));
+    let expires = world.system.records().now().await? + hour;
+    let yes = ApprovalValue::Approve;
+    let short = people.signer("ana")?.approval(client.namespace(), &status, "treasury", yes, "in haste", expires);
+    let short = short.context("a ruling")?;
+    assert_eq!(client.approve("two", &short).await?.answer, Verdict::Accepted);
+
+    world.system.records().shift_clock(2 * hour).await?;
+    let answer = world.decide(&people, "ben", "two", "treasury", true).await?;
+    assert!(answer.says.contains("still wanted"), "that of ana has expired: {}", answer.says);
+    let answer = client.approve("two", &short).await?;
+    assert_eq!(answer.answer, Verdict::Refused, "the expired one again: {}", answer.says);
+    let answer = world.decide(&people, "ana", "two", "treasury", true).await?;
+    assert_eq!(answer.answer, Verdict::Accepted, "{}", answer.says);
+    assert_eq!(world.outcome("two").await?.ending, Ending::Completed);
+    let approvals = world.system.records().approvals("two").await?;
+    let void: Vec<bool> = approvals.iter().map(|row| row.void.is_some()).collect();
+    assert_eq!(void, [true, false, false], "{approvals:#?}");
     world.end().await
 }

@@ -4,6 +4,7 @@
 use std::{
     fs,
     net::{SocketAddr, TcpListener},
+    os::unix::fs::PermissionsExt as _,
 };
 
 use anyhow::{Context, Result, ensure};
@@ -15,7 +16,10 @@ use remit_domain::{Ending, PayoutRequest};
 use remit_workflows::names;
 use serde_json::{Value, json};
 use temporalio_client::{UntypedWorkflow, WorkflowStartOptions};
-use temporalio_common::{data_converters::RawValue, protos::temporal::api::common::v1::Payload};
+use temporalio_common::{
+    data_converters::RawValue,
+    protos::temporal::api::{common::v1::Payload, history::v1::History},
+};
 
 use crate::harness::{Process, World, quick, until};
 
@@ -63,7 +67,7 @@ fn secrets(environment: &[(String, String)]) -> Result<Vec<(String, String)>> {
     let mut all = Vec::new();
     for (name, value) in environment {
         match name.as_str() {
-            "DFNS_AUTH_TOKEN" => all.push((name.clone(), value.clone())),
+            "DFNS_TOKEN" => all.push((name.clone(), value.clone())),
             name if name.ends_with("_FILE") && !value.is_empty() => {
                 let text = fs::read_to_string(value).with_context(|| format!("{name}={value}"))?;
                 let lines = text.lines().filter(|line| line.len() > 20 && !line.starts_with("-----"));
@@ -84,6 +88,7 @@ async fn names_and_secrets_are_written_nowhere_in_clear() -> Result<()> {
     ensure!(ok, "no codec key");
     let keys = folder.path().join("codec-keys");
     fs::write(&keys, &line)?;
+    fs::set_permissions(&keys, fs::Permissions::from_mode(0o600))?;
     let denylist = folder.path().join("denylist.toml");
     let entry =
         format!("version = \"1\"\n[[entry]]\nid = \"d-1\"\nkind = \"name\"\nvalue = \"{LISTED}\"\nreason = \"x\"\n");
@@ -136,8 +141,16 @@ async fn names_and_secrets_are_written_nowhere_in_clear() -> Result<()> {
     let blocked = world.outcome("listed").await?;
     assert_eq!(blocked.ending, Ending::Blocked, "{}", blocked.reason);
     assert!(blocked.reason.contains("d-1"), "{}", blocked.reason);
-    let show = Process::run(&["payout", "show", "listed"], &environment)?.1;
-    let audit = Process::run(&["audit", "show", "listed"], &environment)?.1;
+    // What the keys open is replayed, before a deploy.
+    let recorded = History { events: world.history("paid").await? };
+    let file = folder.path().join("paid.binpb");
+    fs::write(&file, recorded.encode_to_vec())?;
+    let replay = ["replay", "--prefixes", &file.to_string_lossy()];
+    let quiet: Vec<_> = environment.iter().filter(|(name, _)| name != "RUST_LOG").cloned().collect();
+    let (code, said) = Process::run(&replay, &quiet)?;
+    assert_eq!(code, Some(0), "{said}");
+    let show = Process::run(&["payout", "show", "listed"], &quiet)?.1;
+    let audit = Process::run(&["audit", "show", "listed"], &quiet)?.1;
 
     let mut places = vec![
         ("metrics of the worker".to_owned(), metrics(worker_admin).await?.into_bytes()),

@@ -12,6 +12,7 @@ use remit_worker::{
     history,
     replay::{Cuts, Replayed, replay},
 };
+use temporalio_common::data_converters::DataConverter;
 
 /// For one replay, which takes milliseconds.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -31,7 +32,7 @@ async fn every_history_replays_whole_and_cut_at_every_workflow_task() -> Result<
     let at_once = std::thread::available_parallelism().map_or(1, usize::from);
     let replays = FILES.iter().map(|file| async move {
         let history = history::read(&fs::read(file)?)?;
-        anyhow::Ok(replay(&history, Cuts::EveryTask, LIMIT).await?)
+        anyhow::Ok(replay(&history, &DataConverter::default(), Cuts::EveryTask, LIMIT).await?)
     });
     let results: Vec<Result<Replayed>> = futures::stream::iter(replays).buffered(at_once).collect().await;
     let (mut events, mut prefixes, mut bad) = (0, 0, vec![]);

@@ -129,7 +129,7 @@ mod tests {
             time: TimeLimits::default(),
             policy: PolicySettings {
                 namespace: "default".into(),
-                publishers: Publishers { keys: [].into(), quorum: 1 },
+                publishers: Publishers { keys: [].into(), quorum: 1, at_least: 0 },
             },
             screener: Arc::new(Screener::new(vec![])),
             names: Names::OnlyEncrypted,

@@ -6,11 +6,14 @@
 use std::time::Duration;
 
 use temporalio_client::WorkflowHistory;
-use temporalio_common::protos::{
-    constants::LOCAL_ACTIVITY_MARKER_NAME,
-    temporal::api::{
-        enums::v1::EventType,
-        history::v1::{History, HistoryEvent, history_event::Attributes},
+use temporalio_common::{
+    data_converters::DataConverter,
+    protos::{
+        constants::LOCAL_ACTIVITY_MARKER_NAME,
+        temporal::api::{
+            enums::v1::EventType,
+            history::v1::{History, HistoryEvent, history_event::Attributes},
+        },
     },
 };
 use temporalio_sdk::workflow_replayer::{WorkflowReplayer, WorkflowReplayerOptions};
@@ -72,12 +75,17 @@ fn place(after: i64, until: i64) -> String {
     }
 }
 
-/// Replays a history. Needs a Tokio runtime; each replay has a thread of its own, since workflow code is not `Send`
+/// Replays a history, whose payloads this converter reads. Needs a Tokio runtime; each replay has a thread of its own, since workflow code is not `Send`
 /// and may get stuck.
 ///
 /// # Errors
 /// When this build does not decide as the history says, or `limit` passes in one replay.
-pub async fn replay(history: &History, cuts: Cuts, limit: Duration) -> Result<Replayed, Failure> {
+pub async fn replay(
+    history: &History,
+    converter: &DataConverter,
+    cuts: Cuts,
+    limit: Duration,
+) -> Result<Replayed, Failure> {
     usable(history)?;
     let mut replayed = Replayed { events: history.events.len(), tasks: 0, prefixes: 0 };
     let tasks = tasks(history);
@@ -86,7 +94,7 @@ pub async fn replay(history: &History, cuts: Cuts, limit: Duration) -> Result<Re
     let is_in_a_task = history.events.last().is_some_and(|event| event.event_type() == EventType::WorkflowTaskStarted);
     let whole = replayed.events - usize::from(is_in_a_task);
     if cuts == Cuts::Whole {
-        match once(beginning(history, whole), limit).await {
+        match once(beginning(history, whole), converter, limit).await {
             // The shortest beginning that fails says where.
             Err(Failure::Differs { .. }) => {}
             Err(other @ (Failure::Unusable(_) | Failure::Endless(..) | Failure::Replayer(_))) => return Err(other),
@@ -98,7 +106,7 @@ pub async fn replay(history: &History, cuts: Cuts, limit: Duration) -> Result<Re
     for end in ends.chain([whole]) {
         let beginning = beginning(history, end);
         let last = last(&beginning);
-        match once(beginning, limit).await {
+        match once(beginning, converter, limit).await {
             Ok(()) => good = last,
             Err(Failure::Differs { why, until, .. }) => return Err(Failure::Differs { why, after: good, until }),
             Err(other @ (Failure::Unusable(_) | Failure::Endless(..) | Failure::Replayer(_))) => return Err(other),
@@ -106,7 +114,7 @@ pub async fn replay(history: &History, cuts: Cuts, limit: Duration) -> Result<Re
         replayed.prefixes += usize::from(end < whole);
     }
     for task in tasks.iter().filter(|task| !task.has_local_activity) {
-        once(beginning(history, task.start), limit).await?;
+        once(beginning(history, task.start), converter, limit).await?;
         replayed.prefixes += 1;
     }
     Ok(replayed)
@@ -171,7 +179,8 @@ fn last(history: &History) -> i64 {
 }
 
 /// One replay, on a thread of its own. One that gets stuck keeps its thread until the process ends.
-async fn once(history: History, limit: Duration) -> Result<(), Failure> {
+async fn once(history: History, converter: &DataConverter, limit: Duration) -> Result<(), Failure> {
+    let converter = converter.clone();
     let until = last(&history);
     let (done, ended) = oneshot::channel();
     let tokio = Handle::current();
@@ -179,7 +188,7 @@ async fn once(history: History, limit: Duration) -> Result<(), Failure> {
         .name("replay".to_owned())
         .spawn(move || {
             // Nobody listens any more when it took too long.
-            let _ = done.send(tokio.block_on(with_the_sdk(history)));
+            let _ = done.send(tokio.block_on(with_the_sdk(history, converter)));
         })
         .map_err(|error| Failure::Replayer(format!("no thread: {error}")))?;
     match tokio::time::timeout(limit, ended).await {
@@ -189,9 +198,9 @@ async fn once(history: History, limit: Duration) -> Result<(), Failure> {
     }
 }
 
-async fn with_the_sdk(history: History) -> Result<(), Failure> {
+async fn with_the_sdk(history: History, converter: DataConverter) -> Result<(), Failure> {
     let until = last(&history);
-    let replayer = replayer().map_err(|error| Failure::Replayer(format!("{error:#}")))?;
+    let replayer = replayer(converter).map_err(|error| Failure::Replayer(format!("{error:#}")))?;
     let mut results = replayer
         .replay_workflows([WorkflowHistory::from(history)])
         .await
@@ -212,8 +221,9 @@ fn plain(why: &str) -> String {
     }
 }
 
-fn replayer() -> anyhow::Result<WorkflowReplayer> {
-    Ok(WorkflowReplayer::new(register_workflows!(WorkflowReplayerOptions::new()).build())?)
+fn replayer(converter: DataConverter) -> anyhow::Result<WorkflowReplayer> {
+    let options = register_workflows!(WorkflowReplayerOptions::new()).data_converter(converter).build();
+    Ok(WorkflowReplayer::new(options)?)
 }
 
 #[cfg(test)]
@@ -247,7 +257,7 @@ mod tests {
 
     async fn replayed(events: Vec<Value>, cuts: Cuts) -> Result<Replayed, Failure> {
         let history = history::read(Value::from(events).to_string().as_bytes()).expect("a history");
-        replay(&history, cuts, PATIENCE).await
+        replay(&history, &DataConverter::default(), cuts, PATIENCE).await
     }
 
     #[tokio::test]
@@ -317,7 +327,8 @@ mod tests {
     #[tokio::test]
     async fn a_replay_that_does_not_end_is_given_up() {
         let history = history::read(Value::from(refused()).to_string().as_bytes()).expect("a history");
-        let failure = replay(&history, Cuts::Whole, Duration::ZERO).await.expect_err("no time");
+        let failure =
+            replay(&history, &DataConverter::default(), Cuts::Whole, Duration::ZERO).await.expect_err("no time");
         assert!(matches!(failure, Failure::Endless(..)), "{failure}");
     }
 }

@@ -81,8 +81,8 @@ async fn an_answer_longer_than_four_mebibytes_is_not_read() {
         matches!(&error, Error::Misread { stage: Stage::Call, status: 200, what } if what.contains("4194304")),
         "{error}"
     );
-    let error = payout_error(move || json(502, &long)).await;
-    assert_eq!(error.refusal().expect("the status still counts").status, 502);
+    let error = payout_error(move || json(501, &long)).await;
+    assert_eq!(error.refusal().expect("the status still counts").status, 501);
 }
 
 #[tokio::test]

@@ -156,7 +156,6 @@ async fn a_used_token_at_the_call_is_an_unknown_outcome() {
 async fn other_refusals_are_not_tried_again() {
     for (path, status, stage) in [
         ("/auth/action/init", 401, Stage::Signing),
-        ("/auth/action", 500, Stage::Signing),
         (&CALL["POST ".len()..], 403, Stage::Call),
         (&CALL["POST ".len()..], 412, Stage::Call),
         (&CALL["POST ".len()..], 503, Stage::Call),
@@ -167,6 +166,33 @@ async fn other_refusals_are_not_tried_again() {
         assert_eq!((*seen_stage, refusal.status), (stage, status));
         let calls = server.lines().iter().filter(|line| *line == CALL).count();
         assert_eq!(calls, usize::from(stage == Stage::Call));
+    }
+}
+
+/// What changes nothing is tried again at once while Dfns says that it failed; what may have acted never is.
+#[tokio::test]
+async fn reads_and_signing_are_tried_three_times_and_the_call_once() {
+    let call = &CALL["POST ".len()..];
+    for (path, times, works) in
+        [("/auth/action/init", 2, true), ("/auth/action", 2, true), ("/auth/action", 3, false), (call, 1, false)]
+    {
+        let server = failing(path, times, 500, "out of order").await;
+        let answer = server.client().payout_action(PAYOUT, &confirm()).await;
+        assert_eq!(answer.is_ok(), works, "{path} {times}: {answer:?}");
+        let seen = server.lines().iter().filter(|line| line.ends_with(path)).count();
+        assert_eq!(seen, if path == call { 1 } else { 3 }, "{path} {times}");
+    }
+    for (times, works) in [(2, true), (3, false)] {
+        let left = Arc::new(AtomicUsize::new(times));
+        let server =
+            Server::start(move |_| match left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1)) {
+                Ok(_) => json(503, "{}"),
+                Err(_) => json(200, r#"{"items":[]}"#),
+            })
+            .await;
+        let answer = server.client().wallets(&Default::default()).await;
+        assert_eq!(answer.is_ok(), works, "{times}: {answer:?}");
+        assert_eq!(server.lines().len(), 3);
     }
 }
 

@@ -95,6 +95,9 @@ pub struct Publishers {
     pub keys: BTreeMap<String, String>,
     /// How many of them it takes; at least one does, also where this is zero.
     pub quorum: u32,
+    /// The revision in force is this one or a later one: records that were put back, from a backup or by somebody, are
+    /// noticed. 0 for none.
+    pub at_least: u32,
 }
 
 /// Why no revision on record is trusted.
@@ -188,6 +191,9 @@ pub fn active<'a>(
             in_force = Some(revision);
         }
         before = Some(revision);
+    }
+    if in_force.map_or(0, |revision| revision.number) < publishers.at_least {
+        return Err(RevisionProblem::RolledBack { number: publishers.at_least });
     }
     if let Some(revision) = in_force
         && let Err(errors) = Policy::read(&revision.content)

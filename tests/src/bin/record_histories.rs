@@ -15,6 +15,7 @@ use remit_worker::{
     history,
     replay::{Cuts, replay},
 };
+use temporalio_common::data_converters::DataConverter;
 
 const USAGE: &str = "usage: record-histories [--into FOLDER] [--again] [NAME…]
   Records the scenarios of these names, else all, that have no file yet; with --again also those that have one.";
@@ -78,7 +79,9 @@ async fn run() -> Result<()> {
 async fn one(scenario: &Scenario, folder: &Path) -> Result<String> {
     let name = scenario.name;
     let history = recorded::record(scenario).await?;
-    let replayed = replay(&history, Cuts::EveryTask, LIMIT).await.with_context(|| format!("{name} does not replay"))?;
+    let replayed = replay(&history, &DataConverter::default(), Cuts::EveryTask, LIMIT)
+        .await
+        .with_context(|| format!("{name} does not replay"))?;
     fs::write(recorded::file(folder, name), history::write(&history))?;
     Ok(format!("recorded {name}: {} events, {} workflow tasks", replayed.events, replayed.tasks))
 }

@@ -12,7 +12,7 @@ fn verified(key: &str, text: &str, signature: &str) -> bool {
 
 fn publishers(quorum: u32) -> Publishers {
     let keys = ["ana", "ben", "cleo"].map(|name| (name.to_owned(), format!("key of {name}")));
-    Publishers { keys: keys.into(), quorum }
+    Publishers { keys: keys.into(), quorum, at_least: 0 }
 }
 
 fn content(n: u32) -> String {
@@ -128,6 +128,13 @@ fn a_signed_revision_that_is_no_policy_stops_everything_until_a_good_one_follows
 #[test]
 fn records_that_went_back_behind_what_was_seen_are_found() {
     let all = chain();
+    let at_least = |number: u32, all: &[Revision]| {
+        let publishers = Publishers { at_least: number, ..publishers(2) };
+        active(all, &publishers, &verified).map(|revision| revision.map(|it| it.number))
+    };
+    assert_eq!(at_least(3, &all), Ok(Some(3)));
+    assert_eq!(at_least(3, &all[..2]), Err(RevisionProblem::RolledBack { number: 3 }));
+    assert_eq!(at_least(1, &[]), Err(RevisionProblem::RolledBack { number: 1 }), "nothing at all is left");
     let back = |all: &[Revision], seen: &Revision| {
         not_rolled_back(all, active(all, &publishers(2), &verified).unwrap(), &seen.id()).is_err()
     };
