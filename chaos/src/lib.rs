@@ -7,6 +7,7 @@
 pub mod audit;
 mod books;
 mod drive;
+pub mod limits;
 mod load;
 pub mod payouts;
 pub mod report;

@@ -1,11 +1,15 @@
 //! The `chaos` program: what a whole system survives.
 
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{fmt::Display, path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result};
 use clap::Parser;
 use remit::{logging, out};
-use remit_chaos::payouts::{self, Plan};
+use remit_chaos::{
+    limits,
+    payouts::{self, Plan},
+};
+use serde::Serialize;
 
 /// Puts a whole system under faults, and audits what is left.
 #[derive(Debug, Parser)]
@@ -23,6 +27,14 @@ percent: 10 server errors, 5 answers lost after the effect, 5 timeouts; of webho
 `RUST_LOG=warn` shows what the system says of it.
 Exit codes: 0 all books agree · 1 they do not, each violation is named, or the run broke · 2 usage.")]
     Payouts(Args),
+    /// Many payouts that race for one window of a policy under the same faults: the limit holds, and is filled
+    #[command(after_long_help = "Examples:
+  chaos limits --count 1000 --seed 1 --kill-workers
+
+The window holds two fifths of what is asked for. Afterwards no more was paid than it holds, no payout was blocked that
+would still have fitted, and nothing is left reserved.
+Exit codes: 0 that is so · 1 it is not, or the run broke · 2 usage.")]
+    Limits(Args),
 }
 
 #[derive(Debug, clap::Args)]
@@ -51,12 +63,12 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    let Cli::Payouts(args) = Cli::parse();
+    let cli = Cli::parse();
     // What every lost answer says on the way would bury the report.
     if std::env::var_os("RUST_LOG").is_some() {
         logging::init(None, logging::Voice::Person);
     }
-    match run(args) {
+    match run(cli) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -66,7 +78,8 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(args: Args) -> Result<bool> {
+fn run(cli: Cli) -> Result<bool> {
+    let (Cli::Payouts(args) | Cli::Limits(args)) = &cli;
     let faults = match &args.faults {
         None => payouts::usual_faults(),
         Some(file) => {
@@ -84,19 +97,31 @@ fn run(args: Args) -> Result<bool> {
         progress: |line| out::note(format_args!("chaos: {line}")),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let report = runtime.block_on(async {
+    let holds = runtime.block_on(async {
         let stop = remit::exit::stop_on_signal()?;
+        let report = async {
+            match &cli {
+                Cli::Payouts(args) => payouts::run(plan).await.and_then(|report| told(args, &report, report.holds())),
+                Cli::Limits(args) => {
+                    limits::run(plan).await.and_then(|report| told(args, &report, report.violations.is_empty()))
+                }
+            }
+        };
         tokio::select! {
-            report = payouts::run(plan) => report,
+            report = report => report,
             () = stop.cancelled() => anyhow::bail!("stopped before the end"),
         }
     })?;
     // What still blocks is not waited for.
     runtime.shutdown_background();
+    Ok(holds)
+}
+
+fn told(args: &Args, report: &(impl Serialize + Display), holds: bool) -> Result<bool> {
     if args.json {
-        out::json(&report)?
+        out::json(report)?
     } else {
-        out::line(&report)?
+        out::line(report)?
     }
-    Ok(report.holds())
+    Ok(holds)
 }

@@ -14,7 +14,9 @@ use serde_json::{Value, json};
 
 use crate::{
     audit::{Books, audit},
-    books, drive, load,
+    books,
+    drive::{self, Left},
+    load::{self, Payout},
     report::{Events, Report, Took},
     workers,
 };
@@ -61,16 +63,7 @@ pub fn usual_faults() -> Value {
 /// When the system does not start, a part of it ends by itself, or a book cannot be read. A violation is no error.
 pub async fn run(plan: Plan) -> Result<Report> {
     let begun = Instant::now();
-    let options = Options {
-        seed: plan.seed,
-        organisation: json!({"name": "chaos", "rateLimitPerMinute": REQUESTS_A_MINUTE}),
-        cadence: CADENCE,
-        provider_calls_per_second: CALLS_PER_SECOND,
-        worker: if plan.kill_workers { Begin::Later } else { Begin::Now },
-        progress: plan.progress,
-        ..Options::default()
-    };
-    let mut system = System::start(options).await.context("the system does not start")?;
+    let mut system = System::start(options(&plan)).await.context("the system does not start")?;
     let report = within(&mut system, &plan, begun).await;
     let stopped = system.stop().await.context("the system did not stop well");
     let report = report?;
@@ -78,14 +71,55 @@ pub async fn run(plan: Plan) -> Result<Report> {
     Ok(report)
 }
 
+/// A system in which nothing but the faults slows anything down.
+pub(crate) fn options(plan: &Plan) -> Options {
+    Options {
+        seed: plan.seed,
+        organisation: json!({"name": "chaos", "rateLimitPerMinute": REQUESTS_A_MINUTE}),
+        cadence: CADENCE,
+        provider_calls_per_second: CALLS_PER_SECOND,
+        worker: if plan.kill_workers { Begin::Later } else { Begin::Now },
+        progress: plan.progress,
+        ..Options::default()
+    }
+}
+
 async fn within(system: &mut System, plan: &Plan, begun: Instant) -> Result<Report> {
     let payouts = load::payouts(system.organisation(), plan.count, plan.seed)?;
+    let up = begun.elapsed();
+    let Endured { left, killed, faults } = endure(system, plan, &payouts).await?;
+    let ended = begun.elapsed();
+    let books = books::collect(system, &payouts, &left).await?;
+    let findings = audit(&books);
+    let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    Ok(Report {
+        seed: plan.seed,
+        count: plan.count,
+        in_flight: plan.in_flight,
+        took: Took { start_ms: ms(up), payouts_ms: ms(ended - up), audit_ms: ms(begun.elapsed() - ended) },
+        faults,
+        workers_killed: killed,
+        provider: provider(&books),
+        events: Events::of(books.runs.values().map(|run| run.events).collect()),
+        failed_tasks: books.runs.values().flat_map(|run| run.failed_tasks.clone()).collect(),
+        findings,
+    })
+}
+
+/// What is left once all payouts have been followed to where they are, and the provider is at rest.
+pub(crate) struct Endured {
+    pub(crate) left: BTreeMap<String, Left>,
+    pub(crate) killed: u64,
+    pub(crate) faults: Value,
+}
+
+/// Starts the payouts under the plan's faults and kills, and follows each to where it ends.
+pub(crate) async fn endure(system: &mut System, plan: &Plan, payouts: &[Payout]) -> Result<Endured> {
     let mut faults = plan.faults.clone();
     if let Value::Object(faults) = &mut faults {
         faults.entry("seed").or_insert(plan.seed.into());
     }
     system.organisation().control(Method::PUT, "/plan", Some(&faults)).await.context("the fault plan is refused")?;
-    let up = begun.elapsed();
 
     let killed = Cell::new(0);
     let client = system.client().clone();
@@ -98,30 +132,14 @@ async fn within(system: &mut System, plan: &Plan, begun: Instant) -> Result<Repo
         }
     };
     let left = tokio::select! {
-        left = drive::all(&client, &payouts, plan.in_flight.max(1), deadline, plan.progress) => left,
+        left = drive::all(&client, payouts, plan.in_flight.max(1), deadline, plan.progress) => left,
         Err(error) = torment => return Err(error),
         error = system.broken() => bail!("a part of the system ended by itself: {error:#}"),
     };
-    let ended = begun.elapsed();
     (plan.progress)("all have been followed to where they are; comparing the books");
-
     let faults = system.organisation().control(Method::GET, "/plan", None).await?;
     rest(system.organisation()).await?;
-    let books = books::collect(system, &payouts, &left).await?;
-    let findings = audit(&books);
-    let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-    Ok(Report {
-        seed: plan.seed,
-        count: plan.count,
-        in_flight: plan.in_flight,
-        took: Took { start_ms: ms(up), payouts_ms: ms(ended - up), audit_ms: ms(begun.elapsed() - ended) },
-        faults,
-        workers_killed: killed.get(),
-        provider: provider(&books),
-        events: Events::of(books.runs.values().map(|run| run.events).collect()),
-        failed_tasks: books.runs.values().flat_map(|run| run.failed_tasks.clone()).collect(),
-        findings,
-    })
+    Ok(Endured { left, killed: killed.get(), faults })
 }
 
 /// Books are compared at rest: a call that nobody waited for may still act, late, and what it sets going takes its time.
