@@ -131,4 +131,11 @@ mod tests {
             assert_eq!(found.iter().map(|d| d.field.as_str()).collect::<Vec<_>>(), [*field]);
         }
     }
+
+    #[test]
+    fn a_difference_says_what_was_asked_and_what_came_back() {
+        let differences = echo_check(&request(), &request().key(), &Asked { amount: "999".into(), ..echo() });
+        let said: Vec<String> = differences.iter().map(ToString::to_string).collect();
+        assert_eq!(said, ["amount: asked \"1000\", the provider says \"999\""]);
+    }
 }

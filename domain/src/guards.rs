@@ -179,4 +179,21 @@ mod tests {
         assert!(!guards.too_old(Duration::from_secs(60)) && guards.too_old(Duration::from_millis(60_001)));
         assert!(!none().too_old(Duration::MAX));
     }
+
+    #[test]
+    fn what_to_do_about_a_breach_is_read_and_the_usual_is_left_out_when_written() {
+        assert_eq!(OnBreach::parse("cancel"), Ok(OnBreach::Cancel));
+        assert_eq!(OnBreach::parse("ask"), Ok(OnBreach::Ask));
+        assert!(OnBreach::parse("pay").is_err());
+        let written = |on_breach| serde_json::to_value(Guards { on_breach, ..none() }).unwrap();
+        assert_eq!(written(OnBreach::Cancel).get("onBreach"), None);
+        assert_eq!(written(OnBreach::Ask)["onBreach"], "ask");
+    }
+
+    #[test]
+    fn a_breach_says_what_was_allowed_and_what_was_found() {
+        let guards = Guards { fees_at_most: Some("1".parse().unwrap()), ..none() };
+        let breaches: Vec<String> = guards.check(&[offer("100", "2")]).iter().map(ToString::to_string).collect();
+        assert_eq!(breaches, ["feesAtMost: 1 is allowed, the quote says 2"]);
+    }
 }
