@@ -120,7 +120,7 @@ impl World {
     pub async fn decide(&self, people: &People, by: &str, id: &str, group: &str, yes: bool) -> Result<Answer> {
         let client = self.system.client();
         let value = if yes { ApprovalValue::Approve } else { ApprovalValue::Deny };
-        let (status, expires) = (client.status(id).await?, self.in_a_week().await?);
+        let (status, expires) = (client.status(id).await?, self.in_an_hour().await?);
         let signed = people.signer(by)?.approval(client.namespace(), &status, group, value, "looked at it", expires);
         Ok(client.approve(id, &signed.context("no policy has decided about it")?).await?)
     }
@@ -131,14 +131,14 @@ impl World {
     /// When that one has no key.
     pub async fn release(&self, people: &People, by: &str, id: &str) -> Result<Release> {
         let order = Order { by: by.into(), why: "cleared".into() };
-        let (namespace, expires) = (self.system.client().namespace(), self.in_a_week().await?);
+        let (namespace, expires) = (self.system.client().namespace(), self.in_an_hour().await?);
         let signed = Some(people.signer(by)?.order(namespace, id, "release", "", &order, expires));
         Ok(Release { order, signed })
     }
 
     /// By the clock that signatures expire by.
-    async fn in_a_week(&self) -> Result<jiff::Timestamp> {
-        Ok(self.system.records().now().await? + Duration::from_secs(7 * 24 * 3600))
+    async fn in_an_hour(&self) -> Result<jiff::Timestamp> {
+        Ok(self.system.records().now().await? + Duration::from_secs(3600))
     }
 
     /// The other side's books of one payout.

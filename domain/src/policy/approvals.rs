@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{ApprovalValue, Initiator, Policy, Statement, Wanted};
 
@@ -104,6 +104,9 @@ pub struct OrderOf<'a> {
     pub now: Timestamp,
 }
 
+/// An order is given at once, and whoever reads it could give it again: so none counts for longer.
+const ORDERS_COUNT_AT_MOST: SignedDuration = SignedDuration::from_hours(1);
+
 /// Whether a signed order may be carried out. Gives the public key that its signature must be verified with.
 ///
 /// # Errors
@@ -118,6 +121,9 @@ pub fn may_order(policy: &Policy, of: &OrderOf<'_>, statement: &Statement) -> Re
     }
     if *expires <= of.now {
         return Err(format!("the signed order counted until {expires}"));
+    }
+    if expires.duration_since(of.now) > ORDERS_COUNT_AT_MOST {
+        return Err("a signed order counts for an hour at most: sign one that expires sooner".into());
     }
     let person = policy.people.get(by).ok_or_else(|| format!("the policy knows nobody called {by:?}"))?;
     if !policy.orders.groups.iter().any(|group| policy.is_in(by, group)) {

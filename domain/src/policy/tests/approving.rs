@@ -173,6 +173,10 @@ fn an_order_is_carried_out_exactly_as_signed_by_somebody_who_may() {
     let later = noon() + SignedDuration::from_secs(1);
     assert_eq!(may_order(&policy, &of, &signed(&of, later)), Ok(key(4)));
     assert!(may_order(&policy, &of, &signed(&of, noon())).is_err(), "expired");
+    let hour = noon() + SignedDuration::from_hours(1);
+    assert_eq!(may_order(&policy, &of, &signed(&of, hour)), Ok(key(4)));
+    let longer = hour + SignedDuration::from_secs(1);
+    assert!(may_order(&policy, &of, &signed(&of, longer)).is_err(), "it could be given again for too long");
     for other in [
         OrderOf { namespace: "other", ..of },
         OrderOf { key: "inv-2", ..of },
