@@ -15,6 +15,7 @@ pub mod payout;
 pub mod policy;
 pub mod relay;
 pub mod replay;
+pub mod reservation;
 pub mod sandbox;
 pub mod screening;
 pub mod settings;

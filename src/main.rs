@@ -8,7 +8,7 @@ use remit::{
     exit::{Exit, Failure, Outcome},
     key,
     logging::{self, Voice},
-    out, payout, policy, relay, replay, sandbox, screening,
+    out, payout, policy, relay, replay, reservation, sandbox, screening,
     settings::{Flags, Settings},
     webhook, worker,
 };
@@ -57,6 +57,9 @@ enum Command {
     /// The record of what was decided, ordered and done: verify it, read it, sign how far it is
     #[command(subcommand)]
     Audit(audit::Command),
+    /// What payouts hold of the limits, and what a person has to settle
+    #[command(subcommand)]
+    Reservation(reservation::Command),
     /// The keys that people, starters and publishers sign with
     #[command(subcommand)]
     Key(key::Command),
@@ -94,6 +97,7 @@ impl Command {
             | Self::Approval(_)
             | Self::Policy(_)
             | Self::Audit(_)
+            | Self::Reservation(_)
             | Self::Key(_)
             | Self::Webhook(_)
             | Self::Screening(_)
@@ -136,6 +140,7 @@ async fn run(command: Command, settings: &Settings) -> Outcome {
         Command::Approval(command) => approval::run(command, settings).await,
         Command::Policy(command) => policy::run(command, settings).await,
         Command::Audit(command) => audit::run(command, settings).await,
+        Command::Reservation(command) => reservation::run(command, settings).await,
         Command::Key(command) => key::run(command),
         Command::Webhook(command) => webhook::run(command, settings).await,
         Command::Screening(command) => screening::run(command, settings).await,

@@ -13,7 +13,12 @@ pub(crate) use list::rfc3339;
 pub(crate) use order::user;
 pub(crate) use watch::Story;
 
-use crate::{exit::Outcome, settings::Settings};
+use remit_domain::{ExternalId, PayoutKey};
+
+use crate::{
+    exit::{Exit, Failure, Outcome},
+    settings::Settings,
+};
 
 /// What to do about payouts.
 #[derive(Debug, clap::Subcommand)]
@@ -56,5 +61,32 @@ pub async fn run(command: Command, settings: &Settings) -> Outcome {
         Command::Release(args) => order::release(args, settings).await,
         Command::Resolve(args) => resolve::run(args, settings).await,
         Command::Retry(args) => retry::run(args, settings).await,
+    }
+}
+
+/// The keys that an id may mean: that of the caller's id, and the key itself.
+///
+/// # Errors
+/// When it cannot be an id.
+pub(crate) fn keys(id: &str) -> Result<Vec<String>, Failure> {
+    let external = ExternalId::parse(id).map_err(|why| Failure::new(Exit::Usage, format!("{id:?}: {why}")))?;
+    let mut keys = vec![PayoutKey::of(&external).as_str().to_owned()];
+    if keys[0] != id {
+        keys.push(id.to_owned());
+    }
+    Ok(keys)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_means_its_key_and_a_key_itself() {
+        assert_eq!(keys("invoice-1").expect("an id"), ["invoice-1"]);
+        let hashed = keys("an id with spaces").expect("an id");
+        assert!(hashed.len() == 2 && hashed[0].starts_with("h-"), "{hashed:?}");
+        assert_eq!(keys("invoice-1-retry-2").expect("a key")[1], "invoice-1-retry-2");
+        assert_eq!(keys("").expect_err("no id").exit, Exit::Usage);
     }
 }

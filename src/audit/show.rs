@@ -1,6 +1,6 @@
 //! `remit audit show`.
 
-use remit_domain::{Attempt, ExternalId, PayoutKey};
+use remit_domain::Attempt;
 use remit_records::{AuditRow, Records};
 use serde_json::{Value, json};
 
@@ -8,6 +8,7 @@ use super::records;
 use crate::{
     exit::{Exit, Failure, Outcome},
     out,
+    payout::keys,
     settings::Settings,
     table::Look,
 };
@@ -53,16 +54,6 @@ pub async fn run(args: Args, settings: &Settings) -> Outcome {
     let header = ["record", "when", "payout", "kind", "who", "what"];
     out::line(Look::of_stdout().table(&header, &rows.iter().map(row).collect::<Vec<_>>()))?;
     Ok(Exit::Done)
-}
-
-/// The keys that an id may mean: that of the caller's id, and the key itself.
-fn keys(id: &str) -> Result<Vec<String>, Failure> {
-    let external = ExternalId::parse(id).map_err(|why| Failure::new(Exit::Usage, format!("{id:?}: {why}")))?;
-    let mut keys = vec![PayoutKey::of(&external).as_str().to_owned()];
-    if keys[0] != id {
-        keys.push(id.to_owned());
-    }
-    Ok(keys)
 }
 
 /// Those of a payout and of the attempts that followed.

@@ -22,12 +22,35 @@ pub(super) async fn check(settings: &Settings) -> Vec<Finding> {
     };
     // Records that do not open have a finding of their own.
     let Ok(records) = Records::open(&url).await else { return vec![] };
-    let rows = records.revisions().await;
+    let (rows, held) = (records.revisions().await, held(&records).await);
     records.close().await;
-    match rows {
+    let unreadable = |error| vec![Finding::fail(CHECK, causes(&error), "look at the database")];
+    let mut findings = match rows {
         Ok(rows) => say(&Chain::new(rows, publishers)),
-        Err(error) => vec![Finding::fail(CHECK, causes(&error), "look at the database")],
+        Err(error) => return unreadable(error),
+    };
+    match held {
+        Ok(0) => {}
+        Ok(many) => findings.push(Finding::warn(
+            CHECK,
+            format!(
+                "{many} payouts have ended while it was not certain where their tokens are: they count in every limit"
+            ),
+            "`remit reservation list --held`, look at the chain, then `remit reservation settle`",
+        )),
+        Err(error) => return unreadable(error),
     }
+    findings
+}
+
+/// How many of the oldest reservations wait for a person.
+async fn held(records: &Records) -> Result<usize, remit_records::Error> {
+    let mut held = 0;
+    for reservation in records.open_reservations(None, 500).await?.items {
+        let row = records.payout(&reservation.key).await?;
+        held += usize::from(row.is_some_and(|row| row.outcome.is_some()));
+    }
+    Ok(held)
 }
 
 fn say(chain: &Chain) -> Vec<Finding> {

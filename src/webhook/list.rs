@@ -1,6 +1,5 @@
 //! `remit webhook list`.
 
-use remit_domain::{ExternalId, PayoutKey};
 use remit_records::{EventFilter, Records, StoredEvent};
 use serde_json::{Value, json};
 
@@ -8,6 +7,7 @@ use super::{object, records, standing};
 use crate::{
     exit::{Exit, Failure, Outcome},
     out,
+    payout::keys,
     settings::Settings,
     table::Look,
 };
@@ -75,16 +75,6 @@ pub async fn run(args: Args, settings: &Settings) -> Outcome {
     Ok(Exit::Done)
 }
 
-/// The keys that an id may mean: that of the caller's id, and the key itself.
-fn keys(id: &str) -> Result<Vec<String>, Failure> {
-    let external = ExternalId::parse(id).map_err(|why| Failure::new(Exit::Usage, format!("--payout {id:?}: {why}")))?;
-    let mut keys = vec![PayoutKey::of(&external).as_str().to_owned()];
-    if keys[0] != id {
-        keys.push(id.to_owned());
-    }
-    Ok(keys)
-}
-
 async fn events(records: &Records, args: &Args, key: Option<&str>) -> Result<Vec<StoredEvent>, Failure> {
     const MOST_TO_A_PAGE: usize = 500;
     let mut all = vec![];
@@ -130,18 +120,4 @@ fn json_of(event: &StoredEvent) -> Value {
         "receivedAt": event.received_at.to_string(), "seenAt": event.seen_at.to_string(),
         "deliveredAt": event.delivered_at.map(|at| at.to_string()),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_id_means_its_key_and_a_key_itself() {
-        assert_eq!(keys("invoice-1").expect("an id"), ["invoice-1"]);
-        let hashed = keys("an id with spaces").expect("an id");
-        assert!(hashed.len() == 2 && hashed[0].starts_with("h-"), "{hashed:?}");
-        assert_eq!(keys("invoice-1-retry-2").expect("a key")[1], "invoice-1-retry-2");
-        assert_eq!(keys("").expect_err("no id").exit, Exit::Usage);
-    }
 }

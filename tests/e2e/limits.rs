@@ -57,3 +57,31 @@ async fn payouts_that_race_for_one_window_fill_it_and_never_exceed_it() -> Resul
     assert_eq!(world.outcome("later").await?.ending, Ending::Completed);
     world.end().await
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_can_settle_counts_until_a_person_does() -> Result<()> {
+    let world = World::with(Options { cadence: quick(), policy: POLICY.to_owned(), ..Options::default() }).await?;
+    // 93: its transaction fails on the chain, where another may have taken its place.
+    world.start("failed", "3000000093").await?;
+    assert_eq!(world.outcome("failed").await?.ending, Ending::Failed);
+    world.start("beside", "2500000000").await?;
+    assert_eq!(world.outcome("beside").await?.ending, Ending::Blocked, "3,000 of 5,000 are held");
+
+    let (code, held, _) = world.command(&["reservation", "list", "--held", "--json"]).await?;
+    let held: serde_json::Value = serde_json::from_str(&held)?;
+    assert_eq!((code, &held[0]["key"], &held[0]["ending"]), (Some(0), &"failed".into(), &"Failed".into()), "{held:#}");
+    let settle = async |id: &str, what: &str| {
+        let args = ["reservation", "settle", id, what, "--by", "ana", "--why", "its nonce was used by another"];
+        anyhow::Ok(world.command(&args).await?.0)
+    };
+    assert_eq!(settle("nobody", "released").await?, Some(4));
+    assert_eq!(settle("failed", "released").await?, Some(0));
+    assert_eq!(settle("failed", "released").await?, Some(0), "said again");
+    assert_eq!(settle("failed", "spent").await?, Some(3), "what was said stands");
+    let (_, held, _) = world.command(&["reservation", "list", "--held", "--json"]).await?;
+    assert_eq!(held.trim(), "[]");
+
+    world.start("after", "2500000000").await?;
+    assert_eq!(world.outcome("after").await?.ending, Ending::Completed);
+    world.end().await
+}
