@@ -19,7 +19,7 @@ fn named(page: &SourceFile) -> impl Iterator<Item = &str> {
     page.text.split('`').skip(1).step_by(2).filter(fact)
 }
 
-fn missing<'a>(page: &'a SourceFile, sources: &[&str]) -> Vec<String> {
+fn missing(page: &SourceFile, sources: &[&str]) -> Vec<String> {
     let lines = sources.iter().flat_map(|text| text.lines());
     let functions: BTreeSet<&str> = lines
         .filter_map(|line| line.trim_start().trim_start_matches("async ").strip_prefix("fn "))
