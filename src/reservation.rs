@@ -1,8 +1,8 @@
 //! `remit reservation`: what payouts hold of the limits, and those that nobody can settle by themselves.
 //!
-//! A reservation is settled by the worker when its payout ends. Where the tokens are is not certain then (a transaction
-//! that is said to have failed, and may have been replaced), it stays open, and counts in every window until a person
-//! says what became of it.
+//! A reservation is settled by the worker when its payout ends. Where it is not certain then that the tokens
+//! have left or never will (a Confirm was sent, and the payout has ended without a transfer that anybody knows of), it
+//! stays open, and counts in every window until a person says what became of them.
 
 use remit_records::{Cursor, Records, Reservation, ReservationState, Settle, Settled};
 use serde_json::{Value, json};
@@ -46,7 +46,7 @@ pub struct ListArgs {
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:
   remit reservation settle invoice-2026-0001 spent --by ana --why 'transaction 0x9f… has arrived'
-  remit reservation settle invoice-2026-0001 released --by ana --why 'its nonce was used by 0x31…, it can never go out'
+  remit reservation settle invoice-2026-0001 released --by ana --why 'Dfns confirms that there is no transfer'
 
 Look at the chain first: what is released may be paid again by others within the same limits. Writes to the records, so
 whoever may do that may do this; who and why stay on the audit record.

@@ -4,6 +4,8 @@ use anyhow::Result;
 use futures::future::try_join_all;
 use remit::dev::Options;
 use remit_domain::Ending;
+use reqwest::Method;
+use serde_json::json;
 
 use crate::harness::{World, quick};
 
@@ -61,23 +63,28 @@ async fn payouts_that_race_for_one_window_fill_it_and_never_exceed_it() -> Resul
 #[tokio::test(flavor = "multi_thread")]
 async fn what_nobody_can_settle_counts_until_a_person_does() -> Result<()> {
     let world = World::with(Options { cadence: quick(), policy: POLICY.to_owned(), ..Options::default() }).await?;
-    // 93: its transaction fails on the chain, where another may have taken its place.
-    world.start("failed", "3000000093").await?;
-    assert_eq!(world.outcome("failed").await?.ending, Ending::Failed);
+    // The gate is taken in time; the provider's day passes while Confirm is on its way, and no transfer is ever known.
+    let slow = json!({"kind": "slow", "on": "POST /payouts/*/action", "when": "beforeEffect", "ms": 2_000, "externalId": "late"});
+    world.fault(slow).await?;
+    world.start("late", "3000000000").await?;
+    world.gate_is_taken("late").await?;
+    let clock = json!({"advanceMs": 2 * 24 * 3600 * 1000});
+    world.system.organisation().control(Method::POST, "/clock", Some(&clock)).await?;
+    assert_eq!(world.outcome("late").await?.ending, Ending::Expired);
     world.start("beside", "2500000000").await?;
     assert_eq!(world.outcome("beside").await?.ending, Ending::Blocked, "3,000 of 5,000 are held");
 
     let (code, held, _) = world.command(&["reservation", "list", "--held", "--json"]).await?;
     let held: serde_json::Value = serde_json::from_str(&held)?;
-    assert_eq!((code, &held[0]["key"], &held[0]["ending"]), (Some(0), &"failed".into(), &"Failed".into()), "{held:#}");
+    assert_eq!((code, &held[0]["key"], &held[0]["ending"]), (Some(0), &"late".into(), &"Expired".into()), "{held:#}");
     let settle = async |id: &str, what: &str| {
-        let args = ["reservation", "settle", id, what, "--by", "ana", "--why", "its nonce was used by another"];
+        let args = ["reservation", "settle", id, what, "--by", "ana", "--why", "Dfns knows of no transfer"];
         anyhow::Ok(world.command(&args).await?.0)
     };
     assert_eq!(settle("nobody", "released").await?, Some(4));
-    assert_eq!(settle("failed", "released").await?, Some(0));
-    assert_eq!(settle("failed", "released").await?, Some(0), "said again");
-    assert_eq!(settle("failed", "spent").await?, Some(3), "what was said stands");
+    assert_eq!(settle("late", "released").await?, Some(0));
+    assert_eq!(settle("late", "released").await?, Some(0), "said again");
+    assert_eq!(settle("late", "spent").await?, Some(3), "what was said stands");
     let (_, held, _) = world.command(&["reservation", "list", "--held", "--json"]).await?;
     assert_eq!(held.trim(), "[]");
 
