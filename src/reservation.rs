@@ -48,8 +48,8 @@ pub struct ListArgs {
   remit reservation settle invoice-2026-0001 spent --by ana --why 'transaction 0x9f… has arrived'
   remit reservation settle invoice-2026-0001 released --by ana --why 'Dfns confirms that there is no transfer'
 
-Look at the chain first: what is released may be paid again by others within the same limits. Writes to the records, so
-whoever may do that may do this; who and why stay on the audit record.
+Look at the chain first: what is released may be paid again by others within the same limits. Needs the records alone.
+Who says so and why stays with the reservation, and its hash on the audit record.
 Exit codes: 0 settled · 3 not while its payout is under way, or settled otherwise before · 4 no such reservation.")]
 pub struct SettleArgs {
     /// Your id of the payout, or its key
@@ -109,6 +109,10 @@ async fn list(args: &ListArgs, records: &Records) -> Outcome {
         out::json(
             &all.iter().map(|(reservation, ending)| json_of(reservation, ending.as_deref())).collect::<Vec<_>>(),
         )?;
+        return Ok(Exit::Done);
+    }
+    if all.is_empty() {
+        out::note(if args.held { "none waits for a person" } else { "nothing is reserved" });
         return Ok(Exit::Done);
     }
     let header = ["payout", "units", "worth", "taken", "stands"];
