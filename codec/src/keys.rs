@@ -26,7 +26,7 @@ pub enum KeysError {
     },
     /// A line. Never quotes a key.
     #[error(
-        "codec keys, line {line}: expected an id of 1 to 64 letters, digits, dots, dashes or underscores, \"=\" and 32 bytes in base64, such as `remit codec-key` prints; {why}"
+        "codec keys, line {line}: expected an id of 1 to 64 letters, digits, dots, dashes or underscores, \"=\" and 32 bytes in base64, such as `remit codec key` prints; {why}"
     )]
     Line {
         /// Which, counted from 1.
