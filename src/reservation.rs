@@ -4,6 +4,7 @@
 //! have left or never will (a Confirm was sent, and the payout has ended without a transfer that anybody knows of), it
 //! stays open, and counts in every window until a person says what became of them.
 
+use clap::builder::NonEmptyStringValueParser;
 use remit_records::{Cursor, Records, Reservation, ReservationState, Settle, Settled};
 use serde_json::{Value, json};
 
@@ -58,10 +59,10 @@ pub struct SettleArgs {
     #[arg(value_enum)]
     what: What,
     /// Who says so
-    #[arg(long)]
+    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     by: String,
     /// How it is known
-    #[arg(long)]
+    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     why: String,
 }
 

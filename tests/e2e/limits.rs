@@ -82,6 +82,8 @@ async fn what_nobody_can_settle_counts_until_a_person_does() -> Result<()> {
         anyhow::Ok(world.command(&args).await?.0)
     };
     assert_eq!(settle("nobody", "released").await?, Some(4));
+    let by_nobody = ["reservation", "settle", "late", "released", "--by", "", "--why", "x"];
+    assert_eq!(world.command(&by_nobody).await?.0, Some(2), "who says so has to be said");
     assert_eq!(settle("late", "released").await?, Some(0));
     assert_eq!(settle("late", "released").await?, Some(0), "said again");
     assert_eq!(settle("late", "spent").await?, Some(3), "what was said stands");
