@@ -146,7 +146,7 @@ const TEXT: usize = 200;
 ///
 /// # Errors
 /// What was expected.
-pub(crate) fn order(raw: &RawValue) -> Result<Order, String> {
+pub fn order(raw: &RawValue) -> Result<Order, String> {
     let json = object(raw)?;
     known_fields(&json, &["by", "why"])?;
     Ok(Order { by: text(&json, "by")?, why: text(&json, "why")? })
@@ -156,7 +156,7 @@ pub(crate) fn order(raw: &RawValue) -> Result<Order, String> {
 ///
 /// # Errors
 /// What was expected.
-pub(crate) fn release(raw: &RawValue) -> Result<Release, String> {
+pub fn release(raw: &RawValue) -> Result<Release, String> {
     let json = object(raw)?;
     known_fields(&json, &["by", "why", "signed"])?;
     Ok(Release { order: Order { by: text(&json, "by")?, why: text(&json, "why")? }, signed: signed(&json)? })
@@ -166,7 +166,7 @@ pub(crate) fn release(raw: &RawValue) -> Result<Release, String> {
 ///
 /// # Errors
 /// What was expected.
-pub(crate) fn approval(raw: &RawValue) -> Result<Signed, String> {
+pub fn approval(raw: &RawValue) -> Result<Signed, String> {
     const EXPECTED: &str =
         "expected one JSON object {\"statement\": \"…\", \"signature\": \"…\"}, as `remit approval approve` makes it";
     let [payload] = raw.payloads.as_slice() else { return Err(EXPECTED.into()) };
@@ -177,7 +177,7 @@ pub(crate) fn approval(raw: &RawValue) -> Result<Signed, String> {
 ///
 /// # Errors
 /// What was expected.
-pub(crate) fn resolve(raw: &RawValue) -> Result<Resolve, String> {
+pub fn resolve(raw: &RawValue) -> Result<Resolve, String> {
     const ACTIONS: &str = "action: expected \"readAgain\", \"goOn\" or \"giveUp\"";
     const MONEY: &str = "money: expected where it is: \"notSent\", \"returned\", \"paid\" or \"writtenOff\"";
     let json = object(raw)?;
