@@ -93,6 +93,10 @@ impl Webhook<Unverified> {
         }
 
         let wrong = |what: String| VerifyError::WrongShape(what);
+        // Serde also takes the fields of a struct as an array, in their order; that is nobody's event.
+        if !raw.trim_ascii_start().starts_with(b"{") {
+            return Err(wrong("expected an object".to_owned()));
+        }
         let event: EventWire = serde_json::from_slice(&raw).map_err(|e| wrong(e.to_string()))?;
         let sent = event.timestamp_sent.ok_or_else(|| wrong("missing field `timestampSent`".to_owned()))?;
         let sent = Timestamp::from_second(sent)
