@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Instant};
 
 use axum::{
-    Router,
+    Extension, Router,
     body::Bytes,
     extract::{DefaultBodyLimit, Request, State, rejection::BytesRejection},
     http::{HeaderMap, StatusCode},
@@ -17,6 +17,7 @@ use remit_dfns::{EventKind, SIGNATURE_HEADER, Unverified, VerifyError, Webhook};
 use crate::{
     Limits, Nudge,
     answer::Answer,
+    connections::Guest,
     event::{Event, KINDS},
     inbox::{Arrival, Inbox, Source},
     metrics::{Metrics, UNVERIFIED},
@@ -55,11 +56,12 @@ async fn in_time<N: Nudge>(State(webhooks): State<Arc<Webhooks<N>>>, request: Re
 
 async fn receive<N: Nudge>(
     State(webhooks): State<Arc<Webhooks<N>>>,
+    Extension(guest): Extension<Guest>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> StatusCode {
     let begun = Instant::now();
-    let (kind, answer) = webhooks.answer(&headers, body).await;
+    let (kind, answer) = webhooks.answer(&guest, &headers, body).await;
     webhooks.metrics.answered(kind.as_ref().map_or(UNVERIFIED, known), answer, begun.elapsed());
     answer.status()
 }
@@ -70,14 +72,18 @@ fn known(kind: &EventKind) -> &str {
 }
 
 impl<N: Nudge> Webhooks<N> {
-    async fn answer(&self, headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> (Option<EventKind>, Answer) {
+    async fn answer(
+        &self,
+        guest: &Guest,
+        headers: &HeaderMap,
+        body: Result<Bytes, BytesRejection>,
+    ) -> (Option<EventKind>, Answer) {
         let raw = match body {
             Ok(raw) => raw,
             Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => return (None, Answer::TooLarge),
             Err(_) => return (None, Answer::Broken),
         };
-        let signature = headers.get(SIGNATURE_HEADER).and_then(|header| header.to_str().ok());
-        let delivery = Webhook::<Unverified>::new(raw.clone(), signature);
+        let delivery = Webhook::<Unverified>::new(raw.clone(), signature(headers));
         let event = match delivery.verify(&self.secrets.current(), Timestamp::now()) {
             Ok(event) => event,
             Err(why) => {
@@ -85,6 +91,7 @@ impl<N: Nudge> Webhooks<N> {
                 return (None, refused(&why));
             }
         };
+        let _stays = guest.stays();
         let kind = event.kind().clone();
         let Some(ours) = Event::read(&event) else {
             tracing::debug!(event.kind = kind.as_str(), "A webhook that names nothing of a payout");
@@ -94,6 +101,16 @@ impl<N: Nudge> Webhooks<N> {
         let arrival = Arrival { body: &raw, event_id: event.id(), source: Source::Webhook };
         let answer = self.inbox.take(&ours, &arrival).await;
         (Some(kind), answer)
+    }
+}
+
+/// Of two signatures neither counts: who looks at the first and who looks at the last would take different ones for it.
+fn signature(headers: &HeaderMap) -> Option<&str> {
+    let mut all = headers.get_all(SIGNATURE_HEADER).iter();
+    match (all.next(), all.next()) {
+        (Some(only), None) => only.to_str().ok(),
+        (None, _) => None,
+        (Some(_), Some(_)) => Some("more than one"),
     }
 }
 
