@@ -2,5 +2,8 @@
 //! it is given.
 
 mod accepted;
+mod forged;
+mod genuine;
 mod inbox;
+mod strangers;
 mod support;

@@ -21,7 +21,7 @@ pub const OLD_SECRET: &str = "whs-the-secret-before";
 pub const KEY: &str = "po-000123";
 pub const PAYOUT: &str = "pyt-4ihii-9lonb-tmhjo9bor4odmb5h";
 /// Longer than anything takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 #[derive(Clone, Copy)]
 pub enum Temporal {
@@ -98,6 +98,23 @@ impl Relay {
             request: Duration::from_secs(2),
             ..Limits::default()
         };
+        Self::limited(temporal, secrets, upkeep, limits, before).await
+    }
+
+    /// A relay that has time, whatever else this machine does.
+    pub async fn patient(limits: Limits) -> Self {
+        let limits = Limits { event: PATIENCE, head: PATIENCE, request: PATIENCE, ..limits };
+        let secrets = Secrets::Given(vec![SECRET.into()]);
+        Self::limited(Temporal::Takes(Nudged::Delivered), secrets, Upkeep::default(), limits, async |_| {}).await
+    }
+
+    async fn limited(
+        temporal: Temporal,
+        secrets: Secrets,
+        upkeep: Upkeep,
+        limits: Limits,
+        before: impl AsyncFnOnce(&Records),
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let records = Records::open(&database(folder.path())).await.unwrap();
         claim(&records, KEY).await;
@@ -120,7 +137,7 @@ impl Relay {
         let served = tokio::spawn(serve(config, listener, admin, stop.clone()));
         // Another test may have put it there.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build().unwrap();
+        let http = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
         Self { sink, webhooks, admin: admin_at, http, records, folder, stop, served }
     }
 
