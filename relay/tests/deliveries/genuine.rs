@@ -97,7 +97,8 @@ fn any_genuine_event_is_taken_and_kept_as_it_came() {
             let newest = relay.inbox().await.into_iter().find(|kept| kept.event_id == format!("whe-{n}"));
             prop_assert!(newest.is_some(), "not kept: {}", body);
             let kept = relay.records.event(&newest.expect("found").what).await.expect("the inbox answers");
-            prop_assert_eq!(kept.and_then(|kept| kept.body).as_deref(), Some(body.as_bytes()));
+            let bytes = kept.and_then(|kept| kept.body);
+            prop_assert_eq!(bytes.as_deref(), Some(body.as_bytes()));
             Ok(())
         })
     });
