@@ -1,8 +1,6 @@
 //! Every other answer of Dfns that money hangs on: never a panic, and figures that are exactly those in the bytes.
 
-use remit_dfns::{
-    Approval, NetworkFees, Policy, Quote, Transfer, Wallet, WalletAssets,
-};
+use remit_dfns::{Approval, NetworkFees, Policy, Quote, Transfer, Wallet, WalletAssets};
 use remit_domain::{Asset, TransferProgress, policy::worth};
 use rust_decimal::Decimal;
 use serde_json::Value;
@@ -32,7 +30,8 @@ fn quote(body: &[u8]) {
     amounts.sort_by(|a, b| b.cmp(a));
     assert_eq!(offers.iter().map(|offer| offer.receives.amount).collect::<Vec<_>>(), amounts);
 
-    let Ok(json) = serde_json::from_slice::<Value>(body) else { return };
+    // Serde also takes the fields as an array; Dfns writes none.
+    let Some(json) = serde_json::from_slice::<Value>(body).ok().filter(Value::is_object) else { return };
     assert_eq!(json["quotes"].as_array().map_or(0, Vec::len), offers.len());
     for said in json["quotes"].as_array().into_iter().flatten().filter_map(|quoted| text_at(quoted, "/offer/amount")) {
         // A figure in quotes has not passed through anybody's float.

@@ -27,6 +27,11 @@ pub fn payout_view(data: &[u8]) {
 
     // Where the whole of it is JSON for any reader, that reading says what is right.
     let Ok(json) = serde_json::from_slice::<Value>(data) else { return };
+    // Serde also takes an array of the fields in their order; Dfns writes none, and this second reading knows none.
+    let is_array = |of: &&str| json.pointer(of).is_some_and(Value::is_array);
+    if ["", "/asset", "/requester", "/data"].iter().any(is_array) {
+        return;
+    }
     assert_eq!(differences.is_empty(), is_what_was_asked(&json), "{differences:?} of {json}");
     assert_eq!(view.deposit_address.as_deref(), text_at(&json, "/data/depositAddress"));
     assert_eq!(view.transfer.as_deref(), text_at(&json, "/data/transferId"));

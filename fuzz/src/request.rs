@@ -66,7 +66,16 @@ fn says_what_the_json_says(request: &PayoutRequest, json: &Value) {
     let address = text_at(json, "/asset/contract").or(text_at(json, "/asset/mint")).unwrap_or_default();
     assert!(request.asset.address().eq_ignore_ascii_case(address));
     let known = [
-        "externalId", "walletId", "asset", "amount", "destination", "program", "guards", "attempt", "source", "signed",
+        "externalId",
+        "walletId",
+        "asset",
+        "amount",
+        "destination",
+        "program",
+        "guards",
+        "attempt",
+        "source",
+        "signed",
     ];
     let fields = json.as_object().expect("a request is an object");
     assert!(fields.keys().all(|field| known.contains(&field.as_str())), "a field nobody knows was taken: {json}");

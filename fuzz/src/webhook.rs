@@ -98,7 +98,8 @@ fn says_what_the_bytes_say(event: &Webhook<Verified>, json: &Value) {
     assert_eq!(event.data(), data);
     assert_eq!(serde_json::from_str::<Value>(event.data_json()).as_ref().ok(), Some(data));
     assert_eq!(event.payout_id(), text_at(data, "/payout/id"));
-    for id in [event.transfer_id(), event.approval_id(), event.activity_id(), event.wallet_id(), event.object_status()] {
+    for id in [event.transfer_id(), event.approval_id(), event.activity_id(), event.wallet_id(), event.object_status()]
+    {
         assert!(id.is_none_or(|id| data.to_string().contains(&json!(id).to_string())), "{id:?} is not in {data}");
     }
     if let Some(payout) = event.payout() {

@@ -29,10 +29,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("remit-tests", &["*", "remit"]),
     ("remit-bench", &["*", "remit"]),
     ("remit-chaos", &["*", "remit"]),
-    (
-        "remit-fuzz",
-        &["remit-dfns", "remit-domain", "remit-keys", "remit-screening", "remit-workflows"],
-    ),
+    ("remit-fuzz", &["remit-dfns", "remit-domain", "remit-keys", "remit-screening", "remit-workflows"]),
 ];
 
 /// What would let a workflow do IO, or drag the worker into the crate that must be deterministic.
