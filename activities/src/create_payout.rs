@@ -40,7 +40,7 @@ pub(crate) async fn create_payout(all: &Activities, input: CreatePayout) -> Resu
     all.metrics.creation("exists");
     match all.records.note_payout(key, &view.payout).await? {
         Noted::Now | Noted::Already => {
-            tracing::info!(payout.key = key, payout.id = %view.payout, "Created payout {key} at Dfns as {}", view.payout);
+            tracing::info!(payout.id = %view.payout, "Created payout {key} at Dfns as {}", view.payout);
             // Events that came before this answer, and did not know whose they were: what they tell of is read now.
             let waiting = all.records.waiting_for_key(key).await?;
             if waiting.is_empty() {

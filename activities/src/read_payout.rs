@@ -33,7 +33,6 @@ pub(crate) async fn read_payout(all: &Activities, input: ReadPayout, attempt: u3
             if settled == Settled::As(ReservationState::Released) {
                 all.metrics.released_yet_paid();
                 tracing::error!(
-                    payout.key = input.key.as_str(),
                     "Payout {} was paid, and what was reserved for it had been freed: limits may have been passed",
                     input.key
                 );
@@ -78,7 +77,7 @@ async fn note_transfer(all: &Activities, input: &ReadPayout, view: &PayoutView) 
         Mapped::Already => return Ok(false),
         Mapped::Now => {}
         Mapped::Other { key: other } => {
-            tracing::error!(payout.key = key, "Transfer {transfer} of payout {key} is on record for payout {other}");
+            tracing::error!("Transfer {transfer} of payout {key} is on record for payout {other}");
             return Ok(false);
         }
     }

@@ -25,15 +25,12 @@ pub(crate) async fn record_outcome(all: &Activities, input: RecordOutcome) -> Re
         Settlement::Held => Settle::Held,
     };
     if settle == Settle::Held {
-        tracing::warn!(
-            payout.key = key,
-            "Payout {key} ended, but where its money is is not certain: it counts in every limit"
-        );
+        tracing::warn!("Payout {key} ended, but where its money is is not certain: it counts in every limit");
     }
     let on_record = all.records.finish_and_settle(key, &value, settle).await?;
     let outcome: Outcome = serde_json::from_value(on_record).map_err(unreadable)?;
     all.metrics.outcome(outcome.ending.stage().as_str());
-    tracing::info!(payout.key = key, "Payout {key} ended: {:?}, {}", outcome.ending, outcome.reason);
+    tracing::info!("Payout {key} ended: {:?}, {}", outcome.ending, outcome.reason);
     Ok(outcome)
 }
 
