@@ -170,7 +170,7 @@ pub async fn many_processes_may_open_a_new_database_at_once(store: &Store) {
     }
 }
 
-pub async fn a_database_of_a_newer_build_is_refused(store: &Store) {
+pub async fn a_database_of_a_newer_build_is_refused_unless_it_only_adds(store: &Store) {
     store.open().await.close().await;
     let mut by_hand = store.plain_connection().await;
     by_hand
@@ -180,6 +180,23 @@ pub async fn a_database_of_a_newer_build_is_refused(store: &Store) {
         )
         .await
         .expect("a migration of the future");
+    assert_broken(Records::open(&store.url).await, "migration 9999");
+
+    // Unless it only adds what this build need not know of. All that are newer have to.
+    by_hand
+        .execute("UPDATE _sqlx_migrations SET description = 'batches_adds' WHERE version = 9999")
+        .await
+        .expect("adds");
+    let records = Records::open(&store.url).await.expect("opens");
+    records.ready().await.expect("works");
+    records.close().await;
+    by_hand
+        .execute(
+            "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+             SELECT 10000, 'adds_and_changes', success, checksum, 0 FROM _sqlx_migrations WHERE version = 1",
+        )
+        .await
+        .expect("another one");
     drop(by_hand);
     assert_broken(Records::open(&store.url).await, "migration 9999");
 }
