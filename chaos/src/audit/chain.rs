@@ -39,7 +39,7 @@ pub(super) fn check(books: &Books, attempts: &[Attempt<'_>], wrong: &mut Wrong) 
         let created = it.line.is_some_and(|line| line["createsAccepted"] != 0);
         let confirmed = it.line.is_some_and(|line| line["confirmsAccepted"] != 0);
         for (done, kind) in [
-            (true, "payout.claimed"),
+            (true, if it.row["attempt"] == 1 { "payout.claimed" } else { "attempt.opened" }),
             (created, "payout.decided"),
             (created, "create.intended"),
             (confirmed, "gate.taken"),
