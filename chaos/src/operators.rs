@@ -207,14 +207,14 @@ impl Hand {
     /// Between its create and its Confirm there are some hundred milliseconds: asked a few times around them.
     async fn call_off_at_confirm(&mut self) {
         self.until(|seen| seen.state >= State::CreateUnderWay).await;
-        self.pause(1_200).await;
+        self.pause(2_500).await;
         for _ in 0..3 {
             if self.state() >= Some(State::OverThere) {
                 return;
             }
             let wish = order("not wanted any more");
             let _ = timeout(ANSWER_WITHIN, self.people.client.cancel(&self.key, &wish)).await;
-            self.pause(800).await;
+            self.pause(1_200).await;
         }
     }
 
@@ -283,7 +283,7 @@ impl Hand {
 
     async fn decide_there(&mut self, value: DecisionValue) {
         self.until(|seen| seen.approval.as_ref().is_some_and(|id| !id.is_empty()) || seen.state == State::Over).await;
-        self.pause(6_000).await;
+        self.pause(9_000).await;
         while let Some(id) = self.approval_there() {
             let _ = timeout(ANSWER_WITHIN, self.people.approver.decide_approval(&id, value.clone(), None)).await;
             sleep(ASK_AGAIN).await;

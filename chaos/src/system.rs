@@ -545,8 +545,11 @@ async fn up(address: &str, ended: &Ended) -> Result<()> {
 
 /// An organisation in the sandbox, once that is up.
 async fn organisation(sandbox: &str, seed: u64) -> Result<Organisation> {
+    // Slower than the sandbox is by itself, so that something goes wrong in each state.
     let options = json!({"name": "chaos", "seed": seed, "rateLimitPerMinute": REQUESTS_A_MINUTE,
-                         "clockOffsetMs": Plan::clock_offset_ms(seed)});
+                         "clockOffsetMs": Plan::clock_offset_ms(seed),
+                         "delays": {"instructions": 1_000, "submission": 500, "broadcast": 700,
+                                    "chainConfirmation": 1_200, "deposit": 700, "disbursement": 1_500}});
     let deadline = Instant::now() + UP_WITHIN;
     loop {
         match Organisation::create(sandbox, &options).await {
