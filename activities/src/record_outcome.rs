@@ -22,6 +22,13 @@ pub(crate) async fn record_outcome(all: &Activities, input: RecordOutcome) -> Re
         Settlement::Spent => Settle::Spent,
         Settlement::Released if taken => by_the_provider(all, row.payout.as_deref()).await?,
         Settlement::Released => Settle::Released,
+        // A transaction is spoken of that nobody has read before the end.
+        Settlement::Held if taken && input.outcome.transaction_hash.is_some() => {
+            match by_the_provider(all, row.payout.as_deref()).await? {
+                Settle::Spent => Settle::Spent,
+                Settle::Released | Settle::Held => Settle::Held,
+            }
+        }
         Settlement::Held => Settle::Held,
     };
     if settle == Settle::Held {
