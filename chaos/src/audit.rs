@@ -273,6 +273,9 @@ fn as_asked(it: &Attempt<'_>, books: &Books, wrong: &mut Wrong) {
     let there = books.payouts.iter().filter(|payout| text(payout, "externalId") == key);
     for payout in there {
         let data = &payout["data"];
+        let (checked, given) = (text(it.row, "gateAddress"), text(data, "depositAddress"));
+        let right = it.transfers.is_empty() || checked.eq_ignore_ascii_case(given);
+        wrong.unless(right, Rule::RightTransfer, key, || format!("went to {given:?}, and {checked:?} was checked"));
         let destination = &asked["destination"];
         let fields = [
             ("walletId", &payout["walletId"], &asked["walletId"]),

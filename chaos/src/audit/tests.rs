@@ -125,7 +125,8 @@ fn books() -> Books {
             let outcome = json!({"key": key, "ending": ending, "money": money, "reason": "because", "payout": id});
             let gate = if confirmed { "confirming" } else { "closed" };
             tables.payouts.push(json!({"key": key, "base": base, "attempt": number, "digest": format!("d-{key}"),
-                                       "payout": id, "gate": gate, "gateMovedAt": 200, "outcome": outcome}));
+                                       "payout": id, "gate": gate, "gateMovedAt": 200,
+                                       "gateAddress": confirmed.then(|| format!("0x{key}")), "outcome": outcome}));
             audit.push((key.clone(), if number == 1 { "payout.claimed" } else { "attempt.opened" }));
             audit.push((key.clone(), "payout.decided"));
             if created {
@@ -280,6 +281,9 @@ fn another_amount_or_address_is_found() {
     });
     breaks(&[Rule::RightTransfer], "0xelsewhere", |books| {
         ledger(books, "balances", "address", "0xlate")["address"] = json!("0xelsewhere");
+    });
+    breaks(&[Rule::RightTransfer], "was checked", |books| {
+        row(&mut books.records.payouts, "key", "late")["gateAddress"] = json!("0xother");
     });
     breaks(&[Rule::RightTransfer], "late", |books| {
         ledger(books, "transfers", "payoutId", "pyt-late")["walletId"] = json!("wa-2");
