@@ -57,6 +57,9 @@ pub struct Books {
     pub forged_accepted: u64,
     /// Payouts that asked for a person although their script does not foresee it.
     pub doubts: Vec<(String, String)>,
+    /// Payouts whose run went on although they were over on record, until somebody ordered something.
+    #[serde(default)]
+    pub woken: BTreeSet<String>,
 }
 
 /// The tables of the records, a value for each row.

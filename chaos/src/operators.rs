@@ -12,7 +12,7 @@ use futures::{StreamExt, stream::FuturesUnordered};
 use jiff::Timestamp;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use remit::dev::{APPROVER, Organisation};
-use remit_client::{Action, Order, PayoutClient, Release, Resolve, Retried, Verdict, Whereabouts};
+use remit_client::{Action, Order, PayoutClient, Release, Resolve, Retried, RunStatus, Verdict, Whereabouts};
 use remit_dfns::{DecisionValue, Dfns};
 use remit_domain::{Stage, policy::ApprovalValue};
 use reqwest::Method;
@@ -74,6 +74,18 @@ impl People {
         let number = payout.key.bytes().fold(self.seed, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
         let mut hand = Hand { people: self.clone(), key: payout.key.clone(), dice: StdRng::seed_from_u64(number) };
         hand.does(payout.script).await;
+    }
+
+    /// Whether the run of a payout has not ended.
+    pub(crate) async fn goes_on(&self, key: &str) -> bool {
+        let described = timeout(ANSWER_WITHIN, self.client.describe(key)).await;
+        matches!(&described, Ok(Ok(described)) if described.run.status == RunStatus::Running)
+    }
+
+    /// Makes a run look that goes on although it is over on record: an order whose call was lost with the server, after the
+    /// records had it, leaves it waiting. Any order does.
+    pub(crate) async fn wake(&self, key: &str) {
+        let _ = timeout(ANSWER_WITHIN, self.client.cancel(key, &order("is over on record"))).await;
     }
 
     /// Looks at what stands still, and lets it be checked again where it waits for a person.
@@ -263,27 +275,30 @@ impl Hand {
         self.until(|seen| seen.state == State::AwaitingOurApproval || seen.state == State::Over).await;
         self.pause(4_000).await;
         let by = PEOPLE[self.dice.random_range(0..PEOPLE.len())];
-        // A policy that was published meanwhile asks anew.
-        while self.state().is_some_and(|at| at < State::ConfirmUnderWay) {
-            let _ = timeout(ANSWER_WITHIN, self.approve(by, value)).await;
+        // A policy that was published meanwhile asks anew. And a call without an answer is made again even when the records
+        // show its effect: the run may have lost it with the server.
+        let mut answered = false;
+        while !answered || self.state().is_some_and(|at| at < State::ConfirmUnderWay) {
+            answered |= matches!(timeout(ANSWER_WITHIN, self.approve(by, value)).await, Ok(Ok(true)));
             sleep(ASK_AGAIN).await;
         }
     }
 
-    async fn approve(&mut self, by: &str, value: ApprovalValue) -> Result<()> {
+    /// True when the payout has taken it, or waits for it no more.
+    async fn approve(&mut self, by: &str, value: ApprovalValue) -> Result<bool> {
         let status = self.people.client.status(&self.key).await?;
         if status.stage != Stage::AwaitingApproval {
-            return Ok(());
+            return Ok(status.stage != Stage::Requested);
         }
         let namespace = self.people.client.namespace();
         let signed = people::signer(by)?.approval(namespace, &status, "treasury", value, "looked at it", soon());
-        self.people.client.approve(&self.key, &signed.context("nobody asks")?).await?;
-        Ok(())
+        let answer = self.people.client.approve(&self.key, &signed.context("nobody asks")?).await?;
+        Ok(answer.answer == Verdict::Accepted)
     }
 
     async fn decide_there(&mut self, value: DecisionValue) {
         self.until(|seen| seen.approval.as_ref().is_some_and(|id| !id.is_empty()) || seen.state == State::Over).await;
-        self.pause(9_000).await;
+        self.pause(12_000).await;
         while let Some(id) = self.approval_there() {
             let _ = timeout(ANSWER_WITHIN, self.people.approver.decide_approval(&id, value.clone(), None)).await;
             sleep(ASK_AGAIN).await;

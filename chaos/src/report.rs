@@ -37,6 +37,8 @@ pub struct Report {
     pub attacks: [u64; 2],
     /// Processes that ended by themselves: name, status, end of the log.
     pub ended_by_themselves: Vec<(String, String, String)>,
+    /// Payouts whose run went on although they were over on record, until somebody ordered something.
+    pub woken: Vec<String>,
     /// What the provider was asked, and what of that it accepted.
     pub provider: BTreeMap<String, u64>,
     /// The longest history.
@@ -93,6 +95,7 @@ impl Report {
             faults,
             attacks,
             ended_by_themselves,
+            woken: books.woken.iter().cloned().collect(),
             provider: totals.filter_map(|(what, times)| Some((what.clone(), times.as_u64()?))).collect(),
             most_events: books.runs.values().map(|run| run.events.len()).max().unwrap_or_default(),
             failed_tasks: failed.collect(),
@@ -216,6 +219,7 @@ impl fmt::Display for Report {
                 writeln!(f, "    {line}")?;
             }
         }
+        writeln!(f, "woken           {} (over on record, and their runs waited on)", listed_all(&self.woken))?;
         let (limit, spent) = self.findings.capped;
         writeln!(f, "capped window   {spent} of {limit} millionths of a dollar")?;
         writeln!(f, "audit chain     {} records", self.findings.chain)?;

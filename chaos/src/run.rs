@@ -58,6 +58,8 @@ pub fn usual_faults() -> Value {
 const TELL_EVERY: Duration = Duration::from_secs(10);
 /// The sandbox remembers its last two thousand requests.
 const NOTICE_EVERY: Duration = Duration::from_secs(3);
+/// How often runs are looked after that go on although they are over on record.
+const WAKE: usize = 8;
 /// Longer than a plan may delay an answer.
 const AT_REST_WITHIN: Duration = Duration::from_secs(60);
 /// Longer than a transfer takes that a late call sets going.
@@ -156,6 +158,7 @@ async fn within(
         "the time is over; comparing the books"
     });
     rest(&organisation).await?;
+    let woken = wake(&people, &plan).await;
     coverage.aimed(&organisation.control(Method::GET, "/faults", None).await?);
 
     let records = books::records(&system.records_file()).await?;
@@ -176,6 +179,7 @@ async fn within(
         blows: torment.blows.into_inner().unwrap_or_else(PoisonError::into_inner),
         forged_accepted: attacks.accepted.load(Ordering::Relaxed),
         doubts: people.doubts(),
+        woken,
         plan,
     };
     books.keep(folder)?;
@@ -252,9 +256,29 @@ async fn rest(organisation: &remit::dev::Organisation) -> Result<()> {
         sleep(Duration::from_millis(200)).await;
     }
     organisation.advance(TRANSFERS_TAKE).await?;
-    // The runs that were told last.
-    sleep(Duration::from_secs(2)).await;
     Ok(())
+}
+
+/// A run ends a moment after its outcome is on record. One that does not is woken; gives those.
+async fn wake(people: &People, plan: &Plan) -> BTreeSet<String> {
+    let mut woken = BTreeSet::new();
+    for _ in 0..WAKE {
+        sleep(Duration::from_secs(3)).await;
+        let mut open = vec![];
+        for payout in &plan.payouts {
+            if people.goes_on(&payout.key).await {
+                open.push(payout.key.clone());
+            }
+        }
+        if open.is_empty() {
+            break;
+        }
+        for key in open {
+            people.wake(&key).await;
+            woken.insert(key);
+        }
+    }
+    woken
 }
 
 /// Keeps the provider's list of requests, which forgets.

@@ -89,7 +89,7 @@ const fn kind(
 
 /// Rare pairs have to meet in two hundred payouts too, so that no kind is rare.
 const KINDS: [Kind; 24] = [
-    kind(Script::Pays, 330, None, &[&[PAID]], "usual"),
+    kind(Script::Pays, 280, None, &[&[PAID]], "usual"),
     kind(Script::UnderReview, 20, Some(98), &[&[PAID]], "usual"),
     kind(Script::NoOffers, 15, Some(96), &[&[PAID]], "usual"),
     kind(Script::BankRefuses, 40, Some(90), &[&["Failed/withProvider"]], "usual"),
@@ -105,8 +105,8 @@ const KINDS: [Kind; 24] = [
     kind(Script::Forbidden, 20, None, &[&["Blocked/untouched"]], "forbidden"),
     kind(Script::ForbiddenLater, 30, None, &[&[PAID, "Blocked/untouched"]], "forbidden-later"),
     kind(Script::Capped, 80, None, &[&[PAID, "Blocked/untouched"]], "capped"),
-    kind(Script::ProviderApproves, 40, None, &[&[PAID]], "usual"),
-    kind(Script::ProviderDenies, 20, None, &[&["Rejected/untouched"]], "usual"),
+    kind(Script::ProviderApproves, 80, None, &[&[PAID]], "usual"),
+    kind(Script::ProviderDenies, 30, None, &[&["Rejected/untouched"]], "usual"),
     kind(Script::ProviderBlocks, 15, None, &[&["Rejected/untouched"]], "usual"),
     kind(Script::AddressChangesGoOn, 20, None, &[&[PAID]], "usual"),
     kind(Script::AddressChangesGivenUp, 15, None, &[&[CANCELED, PAID]], "usual"),

@@ -549,7 +549,7 @@ async fn organisation(sandbox: &str, seed: u64) -> Result<Organisation> {
     let options = json!({"name": "chaos", "seed": seed, "rateLimitPerMinute": REQUESTS_A_MINUTE,
                          "clockOffsetMs": Plan::clock_offset_ms(seed),
                          "delays": {"instructions": 1_000, "submission": 500, "broadcast": 700,
-                                    "chainConfirmation": 1_200, "deposit": 700, "disbursement": 1_500}});
+                                    "chainConfirmation": 1_500, "deposit": 1_000, "disbursement": 3_000}});
     let deadline = Instant::now() + UP_WITHIN;
     loop {
         match Organisation::create(sandbox, &options).await {

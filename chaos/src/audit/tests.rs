@@ -188,6 +188,7 @@ fn books() -> Books {
         blows: vec![],
         forged_accepted: 0,
         doubts: vec![],
+        woken: BTreeSet::new(),
     }
 }
 
