@@ -36,7 +36,7 @@ const PROVIDER_WORDS: &[&str] = &[
     "x-dfns-",
 ];
 const SPEAKS_PROVIDER: &[&str] =
-    &["dfns/", "sandbox/", "activities/src/translate.rs", "activities/src/translate_policy.rs", "tests/"];
+    &["dfns/", "sandbox/", "activities/src/translate.rs", "activities/src/translate_policy.rs", "tests/", "chaos/"];
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
