@@ -1,9 +1,14 @@
 //! What it costs, measured. Each sub-command starts what it needs on this machine, on loopback, prints figures, and
-//! stops all of it. Compare figures of one session only: the machine is never the same twice.
+//! stops all of it. Compare figures of one run only: the machine is never the same twice.
 
+mod bare_worker;
+mod cost;
 mod figures;
-mod open_payouts;
+mod machine;
 mod process;
+mod receiver;
+mod sides;
+mod stage;
 
 use std::process::ExitCode;
 
@@ -19,8 +24,11 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Many payouts that wait at the same time, and all of them confirmed at once
-    OpenPayouts(open_payouts::Args),
+    /// Worker CPU for a thousand payouts, ours beside bare workers in four languages
+    Cost(cost::Args),
+    /// A comparison worker, started by the others
+    #[command(hide = true)]
+    BareWorker(bare_worker::Args),
 }
 
 fn main() -> ExitCode {
@@ -35,29 +43,24 @@ fn main() -> ExitCode {
 }
 
 fn run(Cli { command }: Cli) -> anyhow::Result<()> {
+    // A worker of ours to be compared ends what it has begun; everything else can be left.
+    let drains = matches!(command, Command::BareWorker(_));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let work = async {
             match command {
-                Command::OpenPayouts(args) => open_payouts::run(args).await,
+                Command::Cost(args) => cost::run(args).await,
+                Command::BareWorker(args) => bare_worker::run(args).await,
             }
         };
+        if drains {
+            return work.await;
+        }
+        let stop = remit::exit::stop_on_signal()?;
         tokio::select! {
             done = work => done,
             // What was started ends with what holds it.
-            _ = tokio::signal::ctrl_c() => anyhow::bail!("stopped by Ctrl-C"),
+            () = stop.cancelled() => anyhow::bail!("stopped before it was done"),
         }
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-
-    use super::*;
-
-    #[test]
-    fn the_command_line_is_well_formed() {
-        Cli::command().debug_assert();
-    }
 }
