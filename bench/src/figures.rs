@@ -65,6 +65,15 @@ impl Figures {
     /// A value of one round, told at once.
     pub fn add(&mut self, of: &str, what: &str, unit: &'static str, value: f64) {
         tell(format_args!("{of}: {what} {} {unit}", short(value)));
+        self.put(of, what, unit, value);
+    }
+
+    /// Something that was counted and is the same in every round.
+    pub fn count(&mut self, of: &str, what: &str, value: usize) {
+        self.put(of, what, "", value as f64);
+    }
+
+    fn put(&mut self, of: &str, what: &str, unit: &'static str, value: f64) {
         let figure = match self.figures.iter().position(|figure| figure.of == of && figure.what == what) {
             Some(at) => &mut self.figures[at],
             None => {

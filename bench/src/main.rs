@@ -3,12 +3,20 @@
 
 mod bare_worker;
 mod cost;
+mod decide;
 mod figures;
+mod latency;
 mod machine;
+mod memory;
+mod open;
 mod process;
 mod receiver;
+mod relay;
+mod replay;
 mod sides;
 mod stage;
+mod webhook;
+mod wire;
 
 use std::process::ExitCode;
 
@@ -26,6 +34,16 @@ struct Cli {
 enum Command {
     /// Worker CPU for a thousand payouts, ours beside bare workers in four languages
     Cost(cost::Args),
+    /// From a webhook to the Confirm, and to its answer
+    Latency(latency::Args),
+    /// What the relay stands: forged webhooks by the million, and genuine ones
+    Relay(relay::Args),
+    /// Many payouts that wait at the same time, and all of them brought to their ends
+    Memory(memory::Args),
+    /// How fast recorded payouts are decided again, how soon a worker polls, what each way to an end costs
+    Replay(replay::Args),
+    /// How many payouts one core decides by a policy
+    Decide(decide::Args),
     /// A comparison worker, started by the others
     #[command(hide = true)]
     BareWorker(bare_worker::Args),
@@ -50,6 +68,11 @@ fn run(Cli { command }: Cli) -> anyhow::Result<()> {
         let work = async {
             match command {
                 Command::Cost(args) => cost::run(args).await,
+                Command::Latency(args) => latency::run(args).await,
+                Command::Relay(args) => relay::run(args).await,
+                Command::Memory(args) => memory::run(args).await,
+                Command::Replay(args) => replay::run(args).await,
+                Command::Decide(args) => decide::run(args),
                 Command::BareWorker(args) => bare_worker::run(args).await,
             }
         };

@@ -109,6 +109,17 @@ impl Role {
         Ok(role)
     }
 
+    /// How often this role, when it is a relay, answered a webhook in this way, by its own count.
+    pub async fn counted(&self, result: &str) -> Result<usize> {
+        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build()?;
+        let metrics =
+            http.get(format!("http://{}/metrics", self.admin)).send().await?.error_for_status()?.text().await?;
+        let of_result = format!("result=\"{result}\"");
+        let lines =
+            metrics.lines().filter(|line| line.starts_with("remit_relay_webhooks_total{") && line.contains(&of_result));
+        lines.map(|line| Ok(line.rsplit(' ').next().unwrap_or_default().parse::<usize>()?)).sum()
+    }
+
     async fn ready(&mut self) -> Result<()> {
         let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build()?;
         let deadline = Instant::now() + READY_WITHIN;
