@@ -122,7 +122,7 @@ async fn within(
     let up = begun.elapsed();
 
     let system = &*system;
-    let watcher = Watcher::new(organisation.clone(), system.records_file());
+    let watcher = Watcher::new(organisation.clone(), system.records_file(), &plan);
     let coverage = Coverage::default();
     let attacks = Attacks::default();
     let people = People::new(client, organisation.clone(), watcher.follow(), settings.seed)?;
