@@ -56,6 +56,20 @@ pub(crate) async fn read_payout(all: &Activities, input: ReadPayout, attempt: u3
     Err(NoAnswer::NotYet { why: "events keep coming".to_owned(), after: all.cadence.after(attempt) })
 }
 
+/// A payout that the provider has named. That it does not find it means that reads lag writes: it is looked at again.
+pub(crate) async fn read_named(all: &Activities, id: &str) -> Result<PayoutView, NoAnswer> {
+    read(all, id).await.map_err(|error| match error {
+        Error::Refused { stage: Stage::Call, refusal } if refusal.status == 404 => {
+            NoAnswer::NotYet { why: format!("Dfns does not find payout {id}"), after: NOT_FOUND }
+        }
+        Error::NotSent { .. }
+        | Error::Lost { .. }
+        | Error::Refused { .. }
+        | Error::Misread { .. }
+        | Error::Unsigned { .. } => error.into(),
+    })
+}
+
 /// The payout, and its transfer where that alone says where the money is.
 pub(crate) async fn read(all: &Activities, id: &str) -> Result<PayoutView, Error> {
     let answer = all.dfns.payout(id).await?;

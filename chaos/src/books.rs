@@ -186,10 +186,10 @@ pub(crate) async fn payouts(sandbox: &str, organisation: &Organisation) -> Resul
         }
         let mut page: Value = serde_json::from_str(&answer.text().await?)?;
         next = page["nextPageToken"].as_str().map(str::to_owned);
-        match page["items"].take() {
-            Value::Array(items) => all.extend(items),
-            other => bail!("the provider's payouts cannot be read: {other}"),
-        }
+        let Value::Array(items) = page["items"].take() else {
+            bail!("the provider's payouts cannot be read: {page}");
+        };
+        all.extend(items);
         if next.is_none() {
             return Ok(all);
         }

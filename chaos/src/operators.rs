@@ -332,21 +332,21 @@ impl Hand {
         Ok(())
     }
 
+    /// Asks until the next attempt runs: it may be open on record and not started, when the server died in between.
     async fn retry(&mut self) {
         self.until(|seen| seen.state == State::Over).await;
-        let next = format!("{}-retry-1", self.key);
-        let begun = |hand: &Self| hand.people.news.borrow().contains_key(&next);
-        while !begun(self) {
-            let _ = timeout(Duration::from_secs(120), self.try_again()).await;
+        loop {
+            let asked = timeout(Duration::from_secs(120), self.try_again()).await;
+            if matches!(asked, Ok(Ok(Retried::Started(_) | Retried::UnderWay(_)))) {
+                return;
+            }
             sleep(ASK_AGAIN).await;
         }
     }
 
-    async fn try_again(&mut self) -> Result<()> {
+    async fn try_again(&mut self) -> Result<Retried> {
         let (order, by) = (order("the account is open again"), people::signer(PEOPLE[0])?);
         let signed = by.order(self.people.client.namespace(), &self.key, "retry", "", &order, soon());
-        match self.people.client.retry(&self.key, &order, Some(signed)).await? {
-            Retried::Started(_) | Retried::UnderWay(_) | Retried::Refused { .. } => Ok(()),
-        }
+        Ok(self.people.client.retry(&self.key, &order, Some(signed)).await?)
     }
 }

@@ -122,7 +122,7 @@ async fn within(
     let up = begun.elapsed();
 
     let system = &*system;
-    let watcher = Watcher::new(organisation.clone(), system.records_file());
+    let watcher = Watcher::new(organisation.clone(), system.records_file(), &plan);
     let coverage = Coverage::default();
     let attacks = Attacks::default();
     let people = People::new(client, organisation.clone(), watcher.follow(), settings.seed)?;
@@ -158,7 +158,7 @@ async fn within(
         "the time is over; comparing the books"
     });
     rest(&organisation).await?;
-    let woken = wake(&people, &plan).await;
+    let woken = wake(&people, &watcher.look().await?, &plan).await;
     coverage.aimed(&organisation.control(Method::GET, "/faults", None).await?);
 
     let records = books::records(&system.records_file()).await?;
@@ -259,13 +259,15 @@ async fn rest(organisation: &remit::dev::Organisation) -> Result<()> {
     Ok(())
 }
 
-/// A run ends a moment after its outcome is on record. One that does not is woken; gives those.
-async fn wake(people: &People, plan: &Plan) -> BTreeSet<String> {
+/// A run ends a moment after its outcome is on record. One that does not is woken; gives those. What is not over on record
+/// is left as it is: it is lost, and the audit says so.
+async fn wake(people: &People, seens: &Seens, plan: &Plan) -> BTreeSet<String> {
+    let over = |key: &str| seens.get(key).is_none_or(|seen| seen.state == State::Over);
     let mut woken = BTreeSet::new();
     for _ in 0..WAKE {
         sleep(Duration::from_secs(3)).await;
         let mut open = vec![];
-        for payout in &plan.payouts {
+        for payout in plan.payouts.iter().filter(|it| over(&it.key) && over(&format!("{}-retry-1", it.key))) {
             if people.goes_on(&payout.key).await {
                 open.push(payout.key.clone());
             }

@@ -286,13 +286,15 @@ fn scripts(count: usize) -> Vec<&'static Kind> {
 }
 
 fn payout(dice: &mut StdRng, seed: u64, number: usize, kind: &Kind, at_ms: u64, wallets: &Wallets) -> Result<Payout> {
-    let wallet = match kind.script {
-        Script::ProviderApproves | Script::ProviderDenies => "held",
-        Script::ProviderBlocks => "shut",
-        // Its worth has to be exact: one dollar a token.
-        Script::Capped => "polygon",
-        _other if dice.random_range(0..SECOND_NETWORK) == 0 => "solana",
-        _other => "polygon",
+    let second = dice.random_range(0..SECOND_NETWORK) == 0;
+    let wallet = if [Script::ProviderApproves, Script::ProviderDenies].contains(&kind.script) {
+        "held"
+    } else if kind.script == Script::ProviderBlocks {
+        "shut"
+    } else if second && kind.script != Script::Capped {
+        "solana"
+    } else {
+        "polygon"
     };
     let (wallet, asset) = wallets.by_name.get(wallet).with_context(|| format!("there is no wallet {wallet}"))?;
     let digits = kind.digits.unwrap_or_else(|| dice.random_range(0..90));
@@ -326,15 +328,12 @@ const CREATE: &str = "POST /payouts";
 /// kills meet it there.
 fn faults(dice: &mut StdRng, script: Script, key: &str) -> Vec<Value> {
     let mut all = vec![];
-    match script {
-        Script::AddressChangesGoOn | Script::AddressChangesGivenUp => {
-            all.push(json!({"kind": "addressChangesAtConfirm", "externalId": key}));
-        }
-        Script::KeyTaken => {
-            all.push(json!({"kind": "cutConnection", "when": "afterEffect", "on": CREATE, "externalId": key}));
-            all.push(json!({"kind": "status", "status": 409, "on": CREATE, "externalId": key, "after": 1}));
-        }
-        _other => {}
+    if [Script::AddressChangesGoOn, Script::AddressChangesGivenUp].contains(&script) {
+        all.push(json!({"kind": "addressChangesAtConfirm", "externalId": key}));
+    }
+    if script == Script::KeyTaken {
+        all.push(json!({"kind": "cutConnection", "when": "afterEffect", "on": CREATE, "externalId": key}));
+        all.push(json!({"kind": "status", "status": 409, "on": CREATE, "externalId": key, "after": 1}));
     }
     let slow = dice.random_range(2_500..=7_000);
     all.extend(match dice.random_range(0..100) {
@@ -351,6 +350,12 @@ fn faults(dice: &mut StdRng, script: Script, key: &str) -> Vec<Value> {
         _otherwise => None,
     });
     all
+}
+
+/// How long the provider takes to answer the Confirm of a payout that a slow answer is aimed at, in milliseconds.
+pub(crate) fn slow_confirm_ms(payout: &Payout) -> Option<u64> {
+    let aimed = payout.faults.iter().find(|fault| fault["kind"] == "slow" && fault["on"] == CONFIRM);
+    aimed.and_then(|fault| fault["ms"].as_u64())
 }
 
 /// How much it is of its token.

@@ -44,6 +44,9 @@ const STALLS: usize = 20;
 const LOCKS: usize = 8;
 const STARTERS: usize = 6;
 
+/// How often a kill looks for a worker that is in the middle of something.
+const AIMS: usize = 8;
+
 /// Tells what was done.
 pub(crate) struct Torment<'a> {
     pub(crate) system: &'a System,
@@ -110,8 +113,17 @@ impl Torment<'_> {
     async fn kill(&self, role: Role, dice: &mut StdRng) {
         // Restarted a moment ago, it may not be there yet: a kill that counts hits something.
         for _ in 0..100 {
-            let seens = self.watcher.look().await.unwrap_or_default();
-            let aimed = if role == Role::Worker { self.in_the_middle(&seens).await } else { None };
+            let mut seens = self.watcher.look().await.unwrap_or_default();
+            let mut aimed = None;
+            // Half of them wait a little for one that is in the middle of something.
+            for _ in 0..if role == Role::Worker && dice.random_range(0..2) == 0 { AIMS } else { 1 } {
+                aimed = if role == Role::Worker { self.in_the_middle(&seens).await } else { None };
+                if aimed.is_some() {
+                    break;
+                }
+                sleep(Duration::from_millis(250)).await;
+                seens = self.watcher.look().await.unwrap_or_default();
+            }
             let pid = |unit: &Unit| unit.pid.load(Ordering::Relaxed);
             let alive: Vec<&Unit> = self.system.of(role).filter(|unit| pid(unit) != 0).collect();
             let chosen = aimed.as_ref().and_then(|(aim, _)| alive.iter().find(|unit| pid(unit) == *aim)).copied();

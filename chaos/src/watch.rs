@@ -12,7 +12,11 @@ use sqlx::{
 };
 use tokio::sync::{Mutex, watch};
 
-use crate::attackers::NAME;
+use crate::{
+    attackers::NAME,
+    script::{Plan, slow_confirm_ms},
+    starter::now_ms,
+};
 
 /// How often everybody is told.
 const EVERY: Duration = Duration::from_millis(800);
@@ -87,11 +91,17 @@ pub(crate) struct Watcher {
     file: PathBuf,
     connection: Mutex<Option<SqliteConnection>>,
     news: watch::Sender<Seens>,
+    /// How long the provider takes to answer a Confirm, where that was made long.
+    slow: BTreeMap<String, u64>,
 }
 
+/// How long the answer to a Confirm is under way, at least.
+const ANSWER_MS: u64 = 500;
+
 impl Watcher {
-    pub(crate) fn new(organisation: Organisation, file: PathBuf) -> Self {
-        Self { organisation, file, connection: Mutex::new(None), news: watch::channel(Seens::new()).0 }
+    pub(crate) fn new(organisation: Organisation, file: PathBuf, plan: &Plan) -> Self {
+        let slow = plan.payouts.iter().filter_map(|it| Some((it.key.clone(), slow_confirm_ms(it)?))).collect();
+        Self { organisation, file, connection: Mutex::new(None), news: watch::channel(Seens::new()).0, slow }
     }
 
     pub(crate) fn follow(&self) -> watch::Receiver<Seens> {
@@ -111,7 +121,7 @@ impl Watcher {
     pub(crate) async fn look(&self) -> Result<Seens> {
         let rows = self.rows().await?;
         let ledger = self.organisation.control(Method::GET, "/ledger", None).await?;
-        let seens = seen(&rows, &ledger);
+        let seens = seen(&rows, &ledger, &self.slow);
         self.news.send_replace(seens.clone());
         Ok(seens)
     }
@@ -124,6 +134,7 @@ impl Watcher {
         let connection = held.as_mut().context("no connection")?;
         let rows = sqlx::query(
             "SELECT p.payout_key AS key, p.gate AS gate, p.payout AS payout, p.create_body IS NOT NULL AS asked,
+                    p.confirm_sent_at AS confirm_sent_at,
                     p.outcome IS NOT NULL AS ended,
                     (SELECT verdict FROM decisions d WHERE d.payout_key = p.payout_key ORDER BY seq DESC LIMIT 1)
                         AS verdict,
@@ -146,6 +157,7 @@ impl Watcher {
                     gate: row.try_get("gate")?,
                     payout: row.try_get("payout")?,
                     asked: row.try_get("asked")?,
+                    confirm_sent_ms: row.try_get::<Option<i64>, _>("confirm_sent_at")?.map(|micros| micros / 1000),
                     ended: row.try_get("ended")?,
                     wants_approval: row.try_get::<Option<String>, _>("verdict")?.as_deref() == Some("needsApproval"),
                     answered: row.try_get("answered")?,
@@ -169,12 +181,14 @@ struct OnRecord {
     gate: String,
     payout: Option<String>,
     asked: bool,
+    confirm_sent_ms: Option<i64>,
     ended: bool,
     wants_approval: bool,
     answered: bool,
 }
 
-fn seen(rows: &[OnRecord], ledger: &Value) -> Seens {
+fn seen(rows: &[OnRecord], ledger: &Value, slow: &BTreeMap<String, u64>) -> Seens {
+    let now = now_ms();
     let list = |field: &str| ledger[field].as_array().into_iter().flatten();
     let payouts: BTreeMap<&str, &Value> = list("payouts").map(|it| (text(it, "externalId"), it)).collect();
     let holds: BTreeMap<&str, &str> = list("transfers")
@@ -191,10 +205,13 @@ fn seen(rows: &[OnRecord], ledger: &Value) -> Seens {
                 ["Completed", "Failed", "Expired", "Canceled", "Rejected"].contains(&text(it, "status"))
             });
             let confirmed = there.is_some_and(|it| it["confirmsAccepted"] != 0);
+            let sent = row.confirm_sent_ms.and_then(|ms| u64::try_from(ms).ok()).unwrap_or_default();
+            let takes = slow.get(&row.key).copied().unwrap_or_default().max(ANSWER_MS);
+            let unanswered = !confirmed || now.saturating_sub(sent) < takes;
             let state = match (row.ended, row.gate.as_str()) {
                 (true, _) => State::Over,
                 (false, _) if over => State::OverThere,
-                (false, "confirming") if !confirmed => State::ConfirmUnderWay,
+                (false, "confirming") if unanswered => State::ConfirmUnderWay,
                 (false, "confirming") if at == "PendingPolicyApproval" => State::PolicyHold,
                 (false, "confirming") => State::Settling,
                 (false, _) if row.wants_approval && !row.answered => State::AwaitingOurApproval,

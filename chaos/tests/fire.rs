@@ -40,7 +40,7 @@ fn two_hundred_payouts_and_forty_kills_leave_books_that_agree() {
         ("kill worker", "confirm under way"),
         ("kill worker", "settling"),
         ("kill relay", "awaiting instructions"),
-        ("kill server", "confirm under way"),
+        ("kill server", "awaiting instructions"),
         ("slow, after the effect", "create under way"),
         ("slow, after the effect", "confirm under way"),
         ("cutConnection, after the effect", "confirm under way"),
