@@ -145,7 +145,8 @@ export class Dfns {
       signal: cancellationSignal(),
     });
     if (response.statusCode >= 300) {
-      throw new Refusal(response.statusCode, `${method} ${path}: ${response.statusCode}: ${await response.body.text()}`);
+      const says = await response.body.text();
+      throw new Refusal(response.statusCode, `${method} ${path}: ${response.statusCode}: ${says}`);
     }
     return (await response.body.json()) as Answer;
   }

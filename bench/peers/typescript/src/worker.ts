@@ -1,5 +1,5 @@
-// A payout as somebody would write it in TypeScript who takes Temporal's samples for a pattern, to compare remit's worker
-// with. This is its worker; workflows.ts is the workflow, dfns.ts the provider, bundle.ts prepares the workflow.
+// A payout as somebody would write it in TypeScript who takes Temporal's samples for a pattern, to compare remit's
+// worker with. This is its worker; workflows.ts is the workflow, dfns.ts the provider, bundle.ts prepares the workflow.
 
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -37,8 +37,8 @@ async function main(): Promise<void> {
   }
 }
 
-// The workflow cannot see this process's environment. What it has to know stands before its first line, as a constant of a
-// deployed build would; on that same line, so that the source map still fits.
+// The workflow cannot see this process's environment. What it has to know stands before its first line, as a constant of
+// a deployed build would; on that same line, so that the source map still fits.
 async function bundle(cadence: Cadence): Promise<string> {
   const code = await readFile(join(__dirname, 'workflow-bundle.js'), 'utf8');
   return `const CADENCE = Object.freeze(${JSON.stringify(cadence)}); ${code}`;
@@ -59,6 +59,6 @@ function number(name: string): number {
 }
 
 main().catch((error) => {
-  console.error(error);
+  console.error(`worker: ${error?.message ?? error}`);
   process.exitCode = 1;
 });

@@ -77,7 +77,9 @@ export async function bare_payout(request: Request): Promise<{ payoutId: string;
     told = false;
     seen = await read(payoutId);
     if (seen.executionStatus === 'AwaitingPayoutConfirmation') break;
-    if (seen.status !== 'Processing') throw ApplicationFailure.create({ message: `payout ${payoutId} is ${seen.status}` });
+    if (seen.status !== 'Processing') {
+      throw ApplicationFailure.create({ message: `payout ${payoutId} is ${seen.status}` });
+    }
   }
   const { walletId, asset, amount } = request;
   const same =
