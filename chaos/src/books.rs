@@ -60,6 +60,9 @@ pub struct Books {
     /// Payouts whose run went on although they were over on record, until somebody ordered something.
     #[serde(default)]
     pub woken: BTreeSet<String>,
+    /// Payouts whose reservation a person has settled.
+    #[serde(default)]
+    pub settled: Vec<String>,
 }
 
 /// The tables of the records, a value for each row.

@@ -11,9 +11,9 @@ use anyhow::{Context, Result};
 use futures::{StreamExt, stream::FuturesUnordered};
 use jiff::Timestamp;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
-use remit::dev::{APPROVER, Organisation};
+use remit::dev::{APPROVER, Organisation, PAYER};
 use remit_client::{Action, Order, PayoutClient, Release, Resolve, Retried, RunStatus, Verdict, Whereabouts};
-use remit_dfns::{DecisionValue, Dfns};
+use remit_dfns::{DecisionValue, Dfns, PayoutAction};
 use remit_domain::{Stage, policy::ApprovalValue};
 use reqwest::Method;
 use serde_json::json;
@@ -31,6 +31,8 @@ use crate::{
 const ASK_AGAIN: Duration = Duration::from_millis(1_500);
 /// Longer than an order takes that is answered.
 const ANSWER_WITHIN: Duration = Duration::from_secs(25);
+/// How often a person decides the same before something else is tried.
+const IN_VAIN: usize = 4;
 /// How long a payout may stand still, once nothing goes wrong any more, before somebody looks at it.
 const STANDS_STILL: Duration = Duration::from_secs(20);
 
@@ -40,6 +42,7 @@ pub(crate) struct People {
     pub(crate) client: PayoutClient,
     pub(crate) organisation: Organisation,
     approver: Dfns,
+    payer: Dfns,
     news: watch::Receiver<Seens>,
     seed: u64,
     /// Payouts that asked for a person although their script does not foresee it, with what they said.
@@ -53,8 +56,8 @@ impl People {
         news: watch::Receiver<Seens>,
         seed: u64,
     ) -> Result<Self> {
-        let approver = organisation.dfns(APPROVER)?;
-        Ok(Self { client, organisation, approver, news, seed, doubts: Arc::default() })
+        let (approver, payer) = (organisation.dfns(APPROVER)?, organisation.dfns(PAYER)?);
+        Ok(Self { client, organisation, approver, payer, news, seed, doubts: Arc::default() })
     }
 
     /// Does what the scripts say, for ever.
@@ -311,16 +314,25 @@ impl Hand {
         approval.filter(|id| !id.is_empty())
     }
 
-    /// Waits until a person is asked for, and decides so.
+    /// Waits until a person is asked for, and decides so. A gate that was taken for an address that is no more lets nothing
+    /// through and cannot be given up as not sent: then it is called off at the provider.
     async fn person(&mut self, action: Action) {
         self.until(|seen| seen.state >= State::CreateUnderWay).await;
-        while self.state().is_none_or(|at| at < State::ConfirmUnderWay) {
+        let mut asked = 0;
+        while self.state().is_none_or(|at| at < State::PolicyHold) {
             sleep(ASK_AGAIN * 2).await;
             let Ok(Ok(status)) = timeout(ANSWER_WITHIN, self.people.client.status(&self.key)).await else { continue };
-            if status.stage == Stage::NeedsPerson && status.outcome.is_none() {
-                // What was never created cannot go on while nobody knows whose the key is: that is for the same orders.
-                let _ = timeout(ANSWER_WITHIN, self.resolve(action)).await;
+            if status.stage != Stage::NeedsPerson || status.outcome.is_some() {
+                continue;
             }
+            asked += 1;
+            if asked > IN_VAIN && self.state() == Some(State::ConfirmUnderWay) {
+                let payout = self.people.news.borrow().get(&self.key).and_then(|seen| seen.payout.clone());
+                let payout = payout.unwrap_or_default();
+                let _ = timeout(ANSWER_WITHIN, self.people.payer.payout_action(&payout, &PayoutAction::Cancel)).await;
+            }
+            let action = if asked > IN_VAIN { Action::GoOn } else { action };
+            let _ = timeout(ANSWER_WITHIN, self.resolve(action)).await;
         }
     }
 

@@ -39,6 +39,8 @@ pub struct Report {
     pub ended_by_themselves: Vec<(String, String, String)>,
     /// Payouts whose run went on although they were over on record, until somebody ordered something.
     pub woken: Vec<String>,
+    /// Payouts whose reservation a person has settled.
+    pub settled: Vec<String>,
     /// What the provider was asked, and what of that it accepted.
     pub provider: BTreeMap<String, u64>,
     /// The longest history.
@@ -95,6 +97,7 @@ impl Report {
             faults,
             attacks,
             ended_by_themselves,
+            settled: books.settled.clone(),
             woken: books.woken.iter().cloned().collect(),
             provider: totals.filter_map(|(what, times)| Some((what.clone(), times.as_u64()?))).collect(),
             most_events: books.runs.values().map(|run| run.events.len()).max().unwrap_or_default(),
@@ -220,6 +223,7 @@ impl fmt::Display for Report {
             }
         }
         writeln!(f, "woken           {} (over on record, and their runs waited on)", listed_all(&self.woken))?;
+        writeln!(f, "settled         {} (called off at the provider behind a taken gate)", listed_all(&self.settled))?;
         let (limit, spent) = self.findings.capped;
         writeln!(f, "capped window   {spent} of {limit} millionths of a dollar")?;
         writeln!(f, "audit chain     {} records", self.findings.chain)?;

@@ -21,7 +21,7 @@ use crate::{
     operators::People,
     people::{self, PEOPLE},
     report::{Report, Took},
-    script::{Plan, Wallets},
+    script::{Plan, Script, Wallets},
     starter::{divide, now_ms},
     system::{NAMESPACE, Role, System},
     torment::{Blow, Torment},
@@ -159,6 +159,7 @@ async fn within(
     });
     rest(&organisation).await?;
     let woken = wake(&people, &watcher.look().await?, &plan).await;
+    let settled = settle(system, &plan).await?;
     coverage.aimed(&organisation.control(Method::GET, "/faults", None).await?);
 
     let records = books::records(&system.records_file()).await?;
@@ -180,6 +181,7 @@ async fn within(
         forged_accepted: attacks.accepted.load(Ordering::Relaxed),
         doubts: people.doubts(),
         woken,
+        settled,
         plan,
     };
     books.keep(folder)?;
@@ -257,6 +259,25 @@ async fn rest(organisation: &remit::dev::Organisation) -> Result<()> {
     }
     organisation.advance(TRANSFERS_TAKE).await?;
     Ok(())
+}
+
+/// What was called off at the provider behind a gate that had been taken counts until a person has looked. Gives those.
+async fn settle(system: &System, plan: &Plan) -> Result<Vec<String>> {
+    let records = books::records(&system.records_file()).await?;
+    let called_off = |key: &str| {
+        let row = records.payouts.iter().find(|row| row["key"] == key);
+        let row = row.filter(|row| row["gate"] == "confirming" && row["outcome"]["ending"] == "Canceled");
+        let script = plan.payouts.iter().find(|it| it.key == key).map(|it| it.script);
+        row.is_some()
+            && script.is_some_and(|it| [Script::AddressChangesGoOn, Script::AddressChangesGivenUp].contains(&it))
+    };
+    let held = records.reservations.iter().filter(|row| row["state"] == "open").filter_map(|row| row["key"].as_str());
+    let held: Vec<String> = held.filter(|key| called_off(key)).map(str::to_owned).collect();
+    for key in &held {
+        let why = "called off at Dfns, which knows of no transfer";
+        system.command(&["reservation", "settle", key, "released", "--by", PEOPLE[0], "--why", why]).await?;
+    }
+    Ok(held)
 }
 
 /// A run ends a moment after its outcome is on record. One that does not is woken; gives those. What is not over on record

@@ -51,7 +51,8 @@ pub enum Script {
     ProviderDenies,
     /// A policy at the provider blocks the transfer.
     ProviderBlocks,
-    /// The deposit address changes at the last moment; a person lets it be checked again.
+    /// The deposit address changes at the last moment; a person lets it be checked again. Where the gate had been taken for
+    /// the old one, it can only be called off at the provider.
     AddressChangesGoOn,
     /// The same; a person gives it up.
     AddressChangesGivenUp,
@@ -108,7 +109,7 @@ const KINDS: [Kind; 24] = [
     kind(Script::ProviderApproves, 80, None, &[&[PAID]], "usual"),
     kind(Script::ProviderDenies, 30, None, &[&["Rejected/untouched"]], "usual"),
     kind(Script::ProviderBlocks, 15, None, &[&["Rejected/untouched"]], "usual"),
-    kind(Script::AddressChangesGoOn, 20, None, &[&[PAID]], "usual"),
+    kind(Script::AddressChangesGoOn, 20, None, &[&[PAID, CANCELED]], "usual"),
     kind(Script::AddressChangesGivenUp, 15, None, &[&[CANCELED, PAID]], "usual"),
     kind(Script::SecondAttempt, 30, Some(99), &[&[CANCELED], &[PAID]], "usual"),
     kind(Script::SecondAttemptFails, 15, Some(91), &[&[FAILED], &[FAILED]], "usual"),

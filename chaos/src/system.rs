@@ -476,18 +476,26 @@ impl System {
     pub(crate) async fn publish(&self, plan: &Plan, revision: u32) -> Result<()> {
         let file = self.folder.join(format!("policy-{revision}.toml"));
         std::fs::write(&file, plan.policy(revision)?)?;
-        let (program, args) = self.program.split_first().context("no program")?;
         let note = format!("revision {revision}");
+        let file = file.to_string_lossy();
+        self.command(&["policy", "publish", "--author", PUBLISHER, "--note", &note, &file]).await
+    }
+
+    /// Does what a person does with the program.
+    ///
+    /// # Errors
+    /// When it does not exit with 0.
+    pub(crate) async fn command(&self, line: &[&str]) -> Result<()> {
+        let (program, args) = self.program.split_first().context("no program")?;
         let output = Command::new(program)
             .args(args)
-            .args(["policy", "publish", "--author", PUBLISHER, "--note", &note])
-            .arg(&file)
+            .args(line)
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .output()
             .await?;
         if !output.status.success() {
-            bail!("policy {revision} is not published: {}", String::from_utf8_lossy(&output.stderr));
+            bail!("{} {}: {}", line[0], line[1], String::from_utf8_lossy(&output.stderr));
         }
         Ok(())
     }

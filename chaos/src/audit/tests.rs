@@ -189,6 +189,7 @@ fn books() -> Books {
         forged_accepted: 0,
         doubts: vec![],
         woken: BTreeSet::new(),
+        settled: vec![],
     }
 }
 
