@@ -67,10 +67,8 @@ fn chained(records: Vec<(String, &str)>) -> Vec<Value> {
     for (seq, (key, kind)) in (1_u64..).zip(records) {
         let mut hash = Sha256::new();
         hash.update(b"remit.audit.v1\n");
-        for part in [previous.as_str()] {
-            hash.update((part.len() as u64).to_be_bytes());
-            hash.update(part);
-        }
+        hash.update((previous.len() as u64).to_be_bytes());
+        hash.update(&previous);
         hash.update(seq.to_be_bytes());
         hash.update(7_i64.to_be_bytes());
         hash.update((kind.len() as u64).to_be_bytes());
@@ -393,7 +391,7 @@ fn one_unit_above_a_limit_is_found() {
 
 #[test]
 fn reservations_that_do_not_fit_are_found() {
-    let mut change = |key: &'static str, state: &'static str, words: &str| {
+    let change = |key: &'static str, state: &'static str, words: &str| {
         breaks(&[Rule::Reservations], words, |books| {
             row(&mut books.records.reservations, "key", key)["state"] = json!(state);
         });
