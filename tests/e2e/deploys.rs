@@ -211,6 +211,8 @@ async fn open_everywhere(world: &World) -> Result<()> {
 
     world.start("bank", "1000000094").await?;
     world.instruct("bank").await?;
+    // Its transfer is over before the custodian holds any.
+    world.total_is("bank", "transfersConfirmed", 1).await?;
     stage("bank", Stage::Settling).await?;
 
     let hold = PolicyBody {
