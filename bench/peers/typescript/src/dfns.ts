@@ -29,7 +29,7 @@ class Refusal extends Error {
 /** The provider's API, as far as a payout needs it, and the activities that call it. */
 export class Dfns {
   private readonly key: KeyObject;
-  // undici itself, which is quicker than the `fetch` that Node makes of it, and keeps its connections as well.
+  // undici itself, without the layer that makes a `fetch` of it; its connections are kept.
   private readonly connections = new Agent({ headersTimeout: 10_000, bodyTimeout: 10_000 });
 
   constructor(
