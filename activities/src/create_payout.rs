@@ -1,5 +1,7 @@
 //! Creates the payout at the provider, or finds the one that was created before.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use remit_dfns::{Error, Refusal, Stage};
 use remit_records::Noted;
@@ -26,9 +28,9 @@ pub(crate) async fn create_payout(all: &Activities, input: CreatePayout) -> Resu
     let view = match all.dfns.create_payout(Bytes::from(body)).await {
         Ok(payout) if !asked_before => translate::view(payout, &all.user_id, None),
         // It may be hours old: read it, for its age by the provider's clock.
-        Ok(payout) => read_named(all, &payout.id).await?,
+        Ok(payout) => read_named(all, &payout.id, Duration::ZERO).await?,
         Err(Error::Refused { stage: Stage::Call, refusal }) => match of_refusal(&refusal, asked_before) {
-            Refused::Duplicate(id) => read_named(all, &id).await?,
+            Refused::Duplicate(id) => read_named(all, &id, Duration::ZERO).await?,
             Refused::Answer(creation) => {
                 all.metrics.creation("refused");
                 return Ok(creation);
@@ -46,7 +48,7 @@ pub(crate) async fn create_payout(all: &Activities, input: CreatePayout) -> Resu
             if waiting.is_empty() {
                 return Ok(Creation::Exists { view });
             }
-            let view = read_named(all, &view.payout).await?;
+            let view = read_named(all, &view.payout, Duration::ZERO).await?;
             for event in &waiting {
                 all.records.mark_delivered(&event.what, key).await?;
             }
