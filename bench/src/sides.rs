@@ -73,12 +73,14 @@ impl Side {
 
     /// Why it cannot take part, when it cannot: its program has not been prepared.
     pub fn missing(self) -> Option<String> {
-        let peer = match self {
+        // What `prepare` makes last, and `run` looks for.
+        let made = self.peer().join(match self {
             Self::Remit | Self::RemitPlain | Self::Bare | Self::BareTuned => return None,
-            Self::Go | Self::Typescript | Self::Python => self.peer(),
-        };
-        let is_there = peer.join("run").exists();
-        (!is_there).then(|| format!("{} is left out: there is no {}", self.name(), peer.join("run").display()))
+            Self::Go => "worker",
+            Self::Typescript => "lib/workflow-bundle.js",
+            Self::Python => ".venv/bin/python",
+        });
+        (!made.exists()).then(|| format!("{} is left out: there is no {}", self.name(), made.display()))
     }
 
     /// What makes its program ready, for whoever sees that it is not.
