@@ -2,6 +2,7 @@
 
 pub mod approval;
 pub mod audit;
+pub mod cli;
 pub mod codec;
 pub mod demo;
 pub mod deployment;

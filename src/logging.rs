@@ -55,6 +55,6 @@ pub fn init(format: Option<LogFormat>, voice: Voice) {
     // Fails only when logging was started before, by a test.
     let _ = match format {
         LogFormat::Human => builder.with_ansi(std::io::stderr().is_terminal()).with_target(false).try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).with_span_list(false).try_init(),
     };
 }

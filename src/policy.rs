@@ -15,12 +15,12 @@ use std::path::Path;
 
 use anyhow::Context;
 use remit_domain::policy::{Publishers, Revision, RevisionProblem, active};
+use remit_keys::verified;
 use remit_records::{Records, RevisionRow};
 
 use crate::{
     exit::{Exit, Failure, Outcome},
     settings::Settings,
-    signing::verified,
 };
 
 /// What to do about the policy.

@@ -5,7 +5,7 @@ use std::{path::Path, time::Duration};
 use jiff::Timestamp;
 use remit_client::{Order, PayoutClient, ReadError, Signed, Signer};
 use remit_domain::{ExternalId, PayoutKey};
-use remit_keys::{PrivateKey, PublicKey, Signature};
+use remit_keys::PrivateKey;
 
 use crate::{
     exit::Failure,
@@ -24,12 +24,6 @@ pub(crate) fn private_key(file: &Path) -> Result<PrivateKey, Failure> {
         out::note(format_args!("{0} can be read by other users of this machine: chmod 600 {0}", file.display()));
     }
     Ok(key)
-}
-
-/// Whether the owner of this key signed exactly this text. What is no key or no signature proves nothing.
-pub(crate) fn verified(key: &str, text: &str, signature: &str) -> bool {
-    let (Ok(key), Ok(signature)) = (key.parse::<PublicKey>(), signature.parse::<Signature>()) else { return false };
-    key.verify(text.as_bytes(), &signature)
 }
 
 /// How long a statement counts at the most: a worker refuses a longer one, so that none lies about.
@@ -94,21 +88,6 @@ mod tests {
         std::fs::write(&file, "not a key").expect("written");
         let failure = private_key(&file).expect_err("no key");
         assert!(failure.error.to_string().contains("ana.pem"), "{}", failure.error);
-    }
-
-    #[test]
-    fn only_the_owners_signature_of_exactly_this_text_is_one() {
-        let [ana, eve] = [(); 2].map(|()| PrivateKey::generate().expect("a key"));
-        let signature = ana.sign(b"text").to_string();
-        assert!(verified(&ana.public().to_string(), "text", &signature));
-        for (key, text, signature) in [
-            (eve.public().to_string(), "text", signature.as_str()),
-            (ana.public().to_string(), "text ", &signature),
-            (ana.public().to_string(), "text", "signature"),
-            ("ana".into(), "text", &signature),
-        ] {
-            assert!(!verified(&key, text, signature), "{key} {text} {signature}");
-        }
     }
 
     #[test]

@@ -33,6 +33,6 @@ pub(crate) async fn cancel_payout(all: &Activities, input: CancelPayout) -> Resu
         Err(error) => return Err(error.into()),
     };
     let view = read(all, &input.payout).await?;
-    tracing::info!(payout.key = key, payout.id = %input.payout, "Cancel of payout {key}: {}", view.progress.describe());
+    tracing::info!(payout.id = %input.payout, "Cancel of payout {key}: {}", view.progress.describe());
     Ok(Cancellation { view, refused })
 }

@@ -4,9 +4,10 @@ use remit_domain::{
     Decided,
     policy::{OrderOf, Statement, may_order},
 };
+use remit_keys::verified;
 use remit_workflows::contract::{CheckOrder, OrderCheck, Signed};
 
-use crate::{Activities, NoAnswer, policy::verified};
+use crate::{Activities, NoAnswer};
 
 /// Changes nothing but the audit record.
 pub(crate) async fn check_order(all: &Activities, input: CheckOrder) -> Result<OrderCheck, NoAnswer> {

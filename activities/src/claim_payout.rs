@@ -36,16 +36,16 @@ async fn claim(all: &Activities, input: &ClaimPayout) -> Result<Claim, NoAnswer>
     let key = key.as_str();
     Ok(match all.records.claim(&claim).await? {
         OnRecord::New => {
-            tracing::info!(payout.key = key, "Claimed payout {key}");
+            tracing::info!("Claimed payout {key}");
             Claim::New
         }
         OnRecord::Conflict { .. } => {
-            tracing::warn!(payout.key = key, "Refused payout {key}: its id belongs to another request");
+            tracing::warn!("Refused payout {key}: its id belongs to another request");
             Claim::Conflict
         }
         OnRecord::NotOpened => Claim::NotOpened,
         OnRecord::Known(known) => {
-            tracing::info!(payout.key = key, "Payout {key} was claimed before");
+            tracing::info!("Payout {key} was claimed before");
             let outcome = known.outcome.map(serde_json::from_value).transpose().map_err(|error| NoAnswer::Records {
                 why: format!("the outcome on record of {key} cannot be read: {error}"),
             })?;

@@ -13,7 +13,7 @@ pub(crate) async fn close_gate(records: &Records, input: CloseGate) -> Result<Ga
         .map_err(|error| NoAnswer::Misunderstood { why: format!("the reason cannot be written: {error}") })?;
     match records.close_gate(key, &why).await? {
         CloseAnswer::Closed => {
-            tracing::info!(payout.key = key, "Closed the gate of payout {key}: {}", input.closing);
+            tracing::info!("Closed the gate of payout {key}: {}", input.closing);
             Ok(GateClosing::Closed { closing: input.closing })
         }
         CloseAnswer::AlreadyClosed { why } => Ok(GateClosing::Closed { closing: closing(Some(why)) }),

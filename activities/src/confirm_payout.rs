@@ -28,7 +28,7 @@ pub(crate) async fn confirm_payout(all: &Activities, input: ConfirmPayout) -> Re
     let answer = decide(all, &input).await?;
     let (name, key) = (name(&answer), input.key.as_str());
     all.metrics.confirm(name);
-    tracing::info!(payout.key = key, payout.id = %input.payout, "Confirm of payout {key}: {name}");
+    tracing::info!(payout.id = %input.payout, "Confirm of payout {key}: {name}");
     Ok(answer)
 }
 

@@ -1,11 +1,13 @@
 //! Creates the payout at the provider, or finds the one that was created before.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use remit_dfns::{Error, Refusal, Stage};
 use remit_records::Noted;
 use remit_workflows::contract::{CreatePayout, Creation};
 
-use crate::{Activities, NoAnswer, read_payout::read, translate};
+use crate::{Activities, NoAnswer, read_payout::read_named, translate};
 
 /// Sends the create request. The exact bytes are put on record before the first send, and those bytes are what is
 /// sent ever after, even if a newer build would write them differently.
@@ -26,9 +28,9 @@ pub(crate) async fn create_payout(all: &Activities, input: CreatePayout) -> Resu
     let view = match all.dfns.create_payout(Bytes::from(body)).await {
         Ok(payout) if !asked_before => translate::view(payout, &all.user_id, None),
         // It may be hours old: read it, for its age by the provider's clock.
-        Ok(payout) => read(all, &payout.id).await?,
+        Ok(payout) => read_named(all, &payout.id, Duration::ZERO).await?,
         Err(Error::Refused { stage: Stage::Call, refusal }) => match of_refusal(&refusal, asked_before) {
-            Refused::Duplicate(id) => read(all, &id).await?,
+            Refused::Duplicate(id) => read_named(all, &id, Duration::ZERO).await?,
             Refused::Answer(creation) => {
                 all.metrics.creation("refused");
                 return Ok(creation);
@@ -40,13 +42,13 @@ pub(crate) async fn create_payout(all: &Activities, input: CreatePayout) -> Resu
     all.metrics.creation("exists");
     match all.records.note_payout(key, &view.payout).await? {
         Noted::Now | Noted::Already => {
-            tracing::info!(payout.key = key, payout.id = %view.payout, "Created payout {key} at Dfns as {}", view.payout);
+            tracing::info!(payout.id = %view.payout, "Created payout {key} at Dfns as {}", view.payout);
             // Events that came before this answer, and did not know whose they were: what they tell of is read now.
             let waiting = all.records.waiting_for_key(key).await?;
             if waiting.is_empty() {
                 return Ok(Creation::Exists { view });
             }
-            let view = read(all, &view.payout).await?;
+            let view = read_named(all, &view.payout, Duration::ZERO).await?;
             for event in &waiting {
                 all.records.mark_delivered(&event.what, key).await?;
             }

@@ -10,15 +10,12 @@ use remit_domain::{
         When, decide, may_approve, tally,
     },
 };
+use remit_keys::verified;
 use remit_records::{ApprovalRow, Counted, DecideAnswer, Deciding as OnRecord, PayoutRow, Ruling as Ruled};
 use remit_screening::{Hit, ListVersion, Subject};
 use remit_workflows::contract::{Approvals, DecidePayout, Deciding, MissingApproval, Ruling};
 
-use crate::{
-    Activities, NoAnswer,
-    policy::{InForce, verified},
-    translate,
-};
+use crate::{Activities, NoAnswer, policy::InForce, trace, translate};
 
 /// What is looked at beside the request: at the start nothing more, before Confirm where the tokens go and what the
 /// beneficiary gets.
@@ -92,12 +89,10 @@ pub(crate) async fn rule(
     };
     let decision = decided.decision;
     all.metrics.decision(decision.verdict.as_str());
-    let initiator = initiator_name(&looked.initiator);
+    trace::decided(&decision, &looked.initiator);
     tracing::info!(
-        payout.key = key.as_str(),
         policy.revision = decision.revision,
         decision = decision.verdict.as_str(),
-        actor = initiator,
         "Policy revision {} about payout {key}: {}",
         decision.revision,
         decision.verdict.as_str()
@@ -214,13 +209,6 @@ fn said(spoke: &Spoke) -> String {
     format!("{}: {}", spoke.rule, spoke.says)
 }
 
-fn initiator_name(initiator: &Initiator) -> &str {
-    match initiator {
-        Initiator::Starter { name } => name,
-        Initiator::Unsigned | Initiator::Unproven { .. } => "unsigned",
-    }
-}
-
 /// Who asked for a payout, as far as a signature proves it.
 pub(crate) fn initiator(namespace: &str, in_force: &InForce, request: &PayoutRequest) -> Initiator {
     let Some(signed) = &request.signed else { return Initiator::Unsigned };
@@ -298,10 +286,7 @@ pub(crate) async fn how_far(
         .filter(|row| row.void.is_none())
         .filter_map(|row| {
             let not = |why: &String| {
-                tracing::warn!(
-                    payout.key = key.as_str(),
-                    "An approval on record of payout {key} does not count: {why}"
-                );
+                tracing::warn!("An approval on record of payout {key} does not count: {why}");
             };
             counts(in_force, &of, row).inspect_err(not).ok()
         })

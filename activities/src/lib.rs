@@ -25,6 +25,7 @@ mod read_payout;
 mod record_approval;
 mod record_outcome;
 mod settings;
+mod trace;
 mod translate;
 pub mod translate_policy;
 
@@ -42,6 +43,7 @@ use remit_workflows::contract::{
 };
 use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
+use trace::traced;
 
 pub use failure::NoAnswer;
 pub use metrics::Metrics;
@@ -98,55 +100,61 @@ impl Activities {
     #[activity(definition = definitions::ClaimPayout)]
     pub async fn claim_payout(
         self: Arc<Self>,
-        _: ActivityContext,
+        ctx: ActivityContext,
         input: ClaimPayout,
     ) -> Result<Claimed, ActivityError> {
-        Ok(claim_payout::claim_payout(&self, input).await?)
+        let key = input.request.key();
+        traced(&self, &ctx, key.as_str(), claim_payout::claim_payout(&self, input)).await
     }
 
     #[activity(definition = definitions::DecidePayout)]
     pub async fn decide_payout(
         self: Arc<Self>,
-        _: ActivityContext,
+        ctx: ActivityContext,
         input: DecidePayout,
     ) -> Result<Deciding, ActivityError> {
-        Ok(decide_payout::decide_payout(&self, input).await?)
+        let key = input.key.clone();
+        traced(&self, &ctx, key.as_str(), decide_payout::decide_payout(&self, input)).await
     }
 
     #[activity(definition = definitions::RecordApproval)]
     pub async fn record_approval(
         self: Arc<Self>,
-        _: ActivityContext,
+        ctx: ActivityContext,
         input: RecordApproval,
     ) -> Result<ApprovalAnswer, ActivityError> {
-        Ok(record_approval::record_approval(&self, input).await?)
+        let key = input.key.clone();
+        traced(&self, &ctx, key.as_str(), record_approval::record_approval(&self, input)).await
     }
 
     #[activity(definition = definitions::CheckOrder)]
     pub async fn check_order(
         self: Arc<Self>,
-        _: ActivityContext,
+        ctx: ActivityContext,
         input: CheckOrder,
     ) -> Result<OrderCheck, ActivityError> {
-        Ok(check_order::check_order(&self, input).await?)
+        let key = input.key.clone();
+        traced(&self, &ctx, key.as_str(), check_order::check_order(&self, input)).await
     }
 
     #[activity(definition = definitions::QuotePayout)]
     pub async fn quote_payout(
         self: Arc<Self>,
-        _: ActivityContext,
+        ctx: ActivityContext,
         input: QuotePayout,
     ) -> Result<Quoted, ActivityError> {
-        Ok(quote_payout::quote_payout(&self, input).await?)
+        let key = input.request.key();
+        traced(&self, &ctx, key.as_str(), quote_payout::quote_payout(&self, input)).await
     }
 
     #[activity(definition = definitions::CreatePayout)]
     pub async fn create_payout(
         self: Arc<Self>,
-        _: ActivityContext,
+        ctx: ActivityContext,
         input: CreatePayout,
     ) -> Result<Creation, ActivityError> {
-        Ok(create_payout::create_payout(&self, input).await?)
+        let key = input.key.clone();
+        traced(&self, &ctx, key.as_str(), create_payout::create_payout(&self, input)).await
     }
 
     #[activity(definition = definitions::ReadPayout)]
@@ -155,60 +163,67 @@ impl Activities {
         ctx: ActivityContext,
         input: ReadPayout,
     ) -> Result<PayoutView, ActivityError> {
-        Ok(read_payout::read_payout(&self, input, ctx.info().attempt).await?)
+        let key = input.key.clone();
+        traced(&self, &ctx, key.as_str(), read_payout::read_payout(&self, input, ctx.info().attempt)).await
     }
 
     #[activity(definition = definitions::ConfirmPayout)]
     pub async fn confirm_payout(
         self: Arc<Self>,
-        _: ActivityContext,
+        ctx: ActivityContext,
         input: ConfirmPayout,
     ) -> Result<Confirmation, ActivityError> {
-        Ok(confirm_payout::confirm_payout(&self, input).await?)
+        let key = input.key.clone();
+        traced(&self, &ctx, key.as_str(), confirm_payout::confirm_payout(&self, input)).await
     }
 
     #[activity(definition = definitions::CancelPayout)]
     pub async fn cancel_payout(
         self: Arc<Self>,
-        _: ActivityContext,
+        ctx: ActivityContext,
         input: CancelPayout,
     ) -> Result<Cancellation, ActivityError> {
-        Ok(cancel_payout::cancel_payout(&self, input).await?)
+        let key = input.key.clone();
+        traced(&self, &ctx, key.as_str(), cancel_payout::cancel_payout(&self, input)).await
     }
 
     #[activity(definition = definitions::OpenAttempt)]
     pub async fn open_attempt(
         self: Arc<Self>,
-        _: ActivityContext,
+        ctx: ActivityContext,
         input: OpenAttempt,
     ) -> Result<AttemptOpening, ActivityError> {
-        Ok(open_attempt::open_attempt(&self, input).await?)
+        let key = input.key.clone();
+        traced(&self, &ctx, key.as_str(), open_attempt::open_attempt(&self, input)).await
     }
 
     #[activity(definition = definitions::CloseGate)]
     pub async fn close_gate(
         self: Arc<Self>,
-        _: ActivityContext,
+        ctx: ActivityContext,
         input: CloseGate,
     ) -> Result<GateClosing, ActivityError> {
-        Ok(close_gate::close_gate(&self.records, input).await?)
+        let key = input.key.clone();
+        traced(&self, &ctx, key.as_str(), close_gate::close_gate(&self.records, input)).await
     }
 
     #[activity(definition = definitions::RecordOutcome)]
     pub async fn record_outcome(
         self: Arc<Self>,
-        _: ActivityContext,
+        ctx: ActivityContext,
         input: RecordOutcome,
     ) -> Result<Outcome, ActivityError> {
-        Ok(record_outcome::record_outcome(&self, input).await?)
+        let key = input.outcome.key.clone();
+        traced(&self, &ctx, key.as_str(), record_outcome::record_outcome(&self, input)).await
     }
 
     #[activity(definition = definitions::CheckPayout)]
     pub async fn check_payout(
         self: Arc<Self>,
-        _: ActivityContext,
+        ctx: ActivityContext,
         input: CheckPayout,
     ) -> Result<Checking, ActivityError> {
-        Ok(check_payout::check_payout(&self, input).await?)
+        let key = input.key.clone();
+        traced(&self, &ctx, key.as_str(), check_payout::check_payout(&self, input)).await
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use remit_domain::policy::{Policy, Publishers, Revision, RevisionId, active, not_rolled_back};
-use remit_keys::{PublicKey, Signature};
+use remit_keys::verified;
 use remit_records::{Records, RevisionRow};
 
 use crate::{NoAnswer, failure::chain};
@@ -71,12 +71,6 @@ impl Policies {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((fingerprint, Arc::clone(&in_force)));
         Ok(in_force)
     }
-}
-
-/// Whether the owner of this key signed exactly this text. What is no key or no signature proves nothing.
-pub(crate) fn verified(key: &str, text: &str, signature: &str) -> bool {
-    let (Ok(key), Ok(signature)) = (key.parse::<PublicKey>(), signature.parse::<Signature>()) else { return false };
-    key.verify(text.as_bytes(), &signature)
 }
 
 impl From<remit_keys::KeyError> for NoAnswer {

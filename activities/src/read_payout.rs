@@ -18,14 +18,7 @@ const AGAIN: usize = 3;
 /// asks again after the cadence's wait: however long that goes on, it is three events in the history.
 pub(crate) async fn read_payout(all: &Activities, input: ReadPayout, attempt: u32) -> Result<PayoutView, NoAnswer> {
     for _ in 0..AGAIN {
-        let view = match read(all, &input.payout).await {
-            Ok(view) => view,
-            Err(Error::Refused { stage: Stage::Call, refusal }) if refusal.status == 404 => {
-                let after = all.cadence.after(attempt).max(NOT_FOUND);
-                return Err(NoAnswer::NotYet { why: format!("Dfns does not find payout {}", input.payout), after });
-            }
-            Err(error) => return Err(error.into()),
-        };
+        let view = read_named(all, &input.payout, all.cadence.after(attempt)).await?;
         let news = note_transfer(all, &input, &view).await?;
         // The tokens have left: from now on it is spent, and ages out of the windows that it counts in.
         if view.transaction_hash.is_some() || view.deposited {
@@ -33,7 +26,6 @@ pub(crate) async fn read_payout(all: &Activities, input: ReadPayout, attempt: u3
             if settled == Settled::As(ReservationState::Released) {
                 all.metrics.released_yet_paid();
                 tracing::error!(
-                    payout.key = input.key.as_str(),
                     "Payout {} was paid, and what was reserved for it had been freed: limits may have been passed",
                     input.key
                 );
@@ -57,6 +49,21 @@ pub(crate) async fn read_payout(all: &Activities, input: ReadPayout, attempt: u3
     Err(NoAnswer::NotYet { why: "events keep coming".to_owned(), after: all.cadence.after(attempt) })
 }
 
+/// A payout that the provider has named. That it does not find it means that reads lag writes: it is looked at again,
+/// after this time or a little later.
+pub(crate) async fn read_named(all: &Activities, id: &str, after: Duration) -> Result<PayoutView, NoAnswer> {
+    read(all, id).await.map_err(|error| match error {
+        Error::Refused { stage: Stage::Call, refusal } if refusal.status == 404 => {
+            NoAnswer::NotYet { why: format!("Dfns does not find payout {id}"), after: after.max(NOT_FOUND) }
+        }
+        Error::NotSent { .. }
+        | Error::Lost { .. }
+        | Error::Refused { .. }
+        | Error::Misread { .. }
+        | Error::Unsigned { .. } => error.into(),
+    })
+}
+
 /// The payout, and its transfer where that alone says where the money is.
 pub(crate) async fn read(all: &Activities, id: &str) -> Result<PayoutView, Error> {
     let answer = all.dfns.payout(id).await?;
@@ -78,7 +85,7 @@ async fn note_transfer(all: &Activities, input: &ReadPayout, view: &PayoutView) 
         Mapped::Already => return Ok(false),
         Mapped::Now => {}
         Mapped::Other { key: other } => {
-            tracing::error!(payout.key = key, "Transfer {transfer} of payout {key} is on record for payout {other}");
+            tracing::error!("Transfer {transfer} of payout {key} is on record for payout {other}");
             return Ok(false);
         }
     }

@@ -1,13 +1,14 @@
 //! Verifies a person's signed approval and writes it down.
 
 use remit_domain::policy::{ApprovalOf, ApprovalValue, Statement, Verdict, may_approve};
+use remit_keys::verified;
 use remit_records::{AddedApproval, NewApproval};
 use remit_workflows::contract::{ApprovalAnswer, RecordApproval};
 
 use crate::{
     Activities, NoAnswer,
     decide_payout::{COUNTS_AT_MOST, counts, how_far, initiator, on_record},
-    policy::{InForce, verified},
+    policy::InForce,
 };
 
 /// Twice: it counts once. Whoever is not in the group, has no key, signs something else or has started the payout is
@@ -82,7 +83,7 @@ pub(crate) async fn record_approval(all: &Activities, input: RecordApproval) -> 
     }
     match added {
         AddedApproval::Added => {
-            tracing::info!(payout.key = key, actor = %by, "{by} {does} payout {key} for {}", approved.group);
+            tracing::info!(actor = %by, "{by} {does} payout {key} for {}", approved.group);
         }
         AddedApproval::Already { value: before } if before == value => {}
         AddedApproval::Already { value: before } => {

@@ -1,9 +1,22 @@
 //! What it costs, measured. Each sub-command starts what it needs on this machine, on loopback, prints figures, and
-//! stops all of it. Compare figures of one session only: the machine is never the same twice.
+//! stops all of it. Compare figures of one run only: the machine is never the same twice.
 
+mod bare_worker;
+mod cost;
+mod decide;
 mod figures;
-mod open_payouts;
+mod latency;
+mod machine;
+mod memory;
+mod open;
 mod process;
+mod receiver;
+mod relay;
+mod replay;
+mod sides;
+mod stage;
+mod webhook;
+mod wire;
 
 use std::process::ExitCode;
 
@@ -19,8 +32,21 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Many payouts that wait at the same time, and all of them confirmed at once
-    OpenPayouts(open_payouts::Args),
+    /// Worker CPU for a thousand payouts, ours beside bare workers in four languages
+    Cost(cost::Args),
+    /// From a webhook to the Confirm, and to its answer
+    Latency(latency::Args),
+    /// What the relay stands: forged webhooks by the million, and genuine ones
+    Relay(relay::Args),
+    /// Many payouts that wait at the same time, and all of them brought to their ends
+    Memory(memory::Args),
+    /// How fast recorded payouts are decided again, how soon a worker polls, what each way to an end costs
+    Replay(replay::Args),
+    /// How many payouts one core decides by a policy
+    Decide(decide::Args),
+    /// A comparison worker, started by the others
+    #[command(hide = true)]
+    BareWorker(bare_worker::Args),
 }
 
 fn main() -> ExitCode {
@@ -35,29 +61,29 @@ fn main() -> ExitCode {
 }
 
 fn run(Cli { command }: Cli) -> anyhow::Result<()> {
+    // A worker of ours to be compared ends what it has begun; everything else can be left.
+    let drains = matches!(command, Command::BareWorker(_));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let work = async {
             match command {
-                Command::OpenPayouts(args) => open_payouts::run(args).await,
+                Command::Cost(args) => cost::run(args).await,
+                Command::Latency(args) => latency::run(args).await,
+                Command::Relay(args) => relay::run(args).await,
+                Command::Memory(args) => memory::run(args).await,
+                Command::Replay(args) => replay::run(args).await,
+                Command::Decide(args) => decide::run(args),
+                Command::BareWorker(args) => bare_worker::run(args).await,
             }
         };
+        if drains {
+            return work.await;
+        }
+        let stop = remit::exit::stop_on_signal()?;
         tokio::select! {
             done = work => done,
             // What was started ends with what holds it.
-            _ = tokio::signal::ctrl_c() => anyhow::bail!("stopped by Ctrl-C"),
+            () = stop.cancelled() => anyhow::bail!("stopped before it was done"),
         }
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-
-    use super::*;
-
-    #[test]
-    fn the_command_line_is_well_formed() {
-        Cli::command().debug_assert();
-    }
 }

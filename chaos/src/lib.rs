@@ -1,14 +1,21 @@
-//! What a whole system survives: many payouts at once while calls fail, answers are lost, webhooks come in any order
-//! and workers are killed; and an auditor that compares all books afterwards.
+//! What a whole system survives: a system in processes of its own, hundreds of which are killed at random while payouts
+//! are open and calls fail; and an auditor that compares four books afterwards.
 //!
-//! Start with [`payouts::run`]. [`audit`] shares no rule and no type with the system it looks at: it reads the other
-//! side's ledger, the histories and the records as plain values.
+//! Start with [`run::run`]. [`audit`] shares no code with the system it looks at: it reads the other side's ledger, the
+//! results of the runs, the records and what the starters wrote down, all as plain values.
 
+mod attackers;
 pub mod audit;
-mod books;
-mod drive;
+pub mod books;
+mod coverage;
 pub mod limits;
-mod load;
-pub mod payouts;
+mod operators;
+mod people;
 pub mod report;
-mod workers;
+pub mod run;
+pub mod script;
+pub mod starter;
+pub mod system;
+mod torment;
+pub mod trace;
+mod watch;

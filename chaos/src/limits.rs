@@ -1,16 +1,55 @@
 //! Payouts that race for one window of a policy while calls fail and workers are killed: does the limit hold, and is it
 //! filled?
 
-use std::{collections::BTreeMap, fmt};
+mod drive;
+mod load;
+mod workers;
 
-use anyhow::{Context, Result};
-use remit::dev::{Options, System};
-use serde::Serialize;
-
-use crate::{
-    load::{self, Payout},
-    payouts::{Plan, endure, options},
+use std::{
+    cell::Cell,
+    collections::BTreeMap,
+    fmt,
+    time::{Duration, Instant},
 };
+
+use anyhow::{Context, Result, bail};
+use remit::dev::{Begin, Options, Organisation, System};
+use remit_activities::PollCadence;
+use reqwest::Method;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use load::Payout;
+
+/// How often the worker polls: sooner than in production, where nobody waits for the end of a run.
+const CADENCE: PollCadence = PollCadence { first: Duration::from_secs(1), most: Duration::from_secs(5) };
+/// Nothing but the faults is to slow the run down.
+const CALLS_PER_SECOND: u32 = 2_000;
+const REQUESTS_A_MINUTE: u32 = 10_000_000;
+
+/// Longer than a plan may delay an answer.
+const AT_REST_WITHIN: Duration = Duration::from_secs(700);
+/// Longer than a transfer takes that a late call sets going.
+const TRANSFERS_TAKE: Duration = Duration::from_secs(60);
+
+/// What to run.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// How many payouts.
+    pub count: usize,
+    /// Decides amounts, faults and kills.
+    pub seed: u64,
+    /// How many are open at a time, at most.
+    pub in_flight: usize,
+    /// The fault plan, as the sandbox takes it.
+    pub faults: Value,
+    /// How long the payouts may take all together.
+    pub limit: Duration,
+    /// Whether workers run as processes and are killed on the way.
+    pub kill_workers: bool,
+    /// Is told how far it is.
+    pub progress: fn(&str),
+}
 
 /// Of all that is asked for, so much fits, in percent.
 const FITS: u128 = 40;
@@ -63,7 +102,68 @@ impl fmt::Display for Report {
     }
 }
 
-/// Runs it, as [`crate::payouts::run`] does, with a policy whose one window holds two fifths of what is asked for.
+/// What goes wrong unless something else is asked for, in percent.
+pub fn usual_faults() -> Value {
+    json!({"serverErrors": 10, "answersLost": 5, "timeouts": 5,
+           "webhooksDoubled": 20, "webhooksShuffled": 20, "webhooksLost": 5})
+}
+
+/// A system in which nothing but the faults slows anything down.
+fn options(plan: &Plan) -> Options {
+    Options {
+        seed: plan.seed,
+        organisation: json!({"name": "chaos", "rateLimitPerMinute": REQUESTS_A_MINUTE}),
+        cadence: CADENCE,
+        provider_calls_per_second: CALLS_PER_SECOND,
+        worker: if plan.kill_workers { Begin::Later } else { Begin::Now },
+        progress: plan.progress,
+        ..Options::default()
+    }
+}
+
+/// Starts the payouts under the plan's faults and kills, and follows each to where it ends. Says how many workers were
+/// killed.
+async fn endure(system: &mut System, plan: &Plan, payouts: &[Payout]) -> Result<u64> {
+    let mut faults = plan.faults.clone();
+    if let Value::Object(faults) = &mut faults {
+        faults.entry("seed").or_insert(plan.seed.into());
+    }
+    system.organisation().control(Method::PUT, "/plan", Some(&faults)).await.context("the fault plan is refused")?;
+
+    let killed = Cell::new(0);
+    let client = system.client().clone();
+    let environment = system.environment().to_vec();
+    let deadline = Instant::now() + plan.limit;
+    let torment = async {
+        match plan.kill_workers {
+            true => workers::kill_again_and_again(&environment, plan.seed, &killed).await,
+            false => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = drive::all(&client, payouts, plan.in_flight.max(1), deadline, plan.progress) => {}
+        Err(error) = torment => return Err(error),
+        error = system.broken() => bail!("a part of the system ended by itself: {error:#}"),
+    };
+    (plan.progress)("all have been followed to where they are; comparing the books");
+    rest(system.organisation()).await?;
+    Ok(killed.get())
+}
+
+/// Books are compared at rest: a call that nobody waited for may still act, late, and what it sets going takes its time.
+async fn rest(organisation: &Organisation) -> Result<()> {
+    organisation.control(Method::DELETE, "/plan", None).await?;
+    let begun = Instant::now();
+    while organisation.control(Method::GET, "/requests", None).await?["underWay"] != 0 {
+        if begun.elapsed() > AT_REST_WITHIN {
+            bail!("calls to the provider are still under way {AT_REST_WITHIN:?} after the last payout ended");
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    organisation.advance(TRANSFERS_TAKE).await
+}
+
+/// Runs it: a system on loopback with a policy whose one window holds two fifths of what is asked for.
 ///
 /// # Errors
 /// When the system does not start, a part of it ends by itself, or a book cannot be read. A violation is no error.
@@ -91,7 +191,7 @@ async fn within(system: &mut System, plan: &Plan, policy: impl Fn(u128) -> Strin
     let asked_units: u128 = payouts.iter().map(|payout| payout.asked.amount).sum();
     let limit_usd = asked_units * FITS / 100 / 1_000_000;
     system.publish(&policy(limit_usd), "the window that all race for").await?;
-    let endured = endure(system, plan, &payouts).await?;
+    let killed = endure(system, plan, &payouts).await?;
     let limit = limit_usd * 1_000_000;
 
     let moved = moved(system, &payouts).await?;
@@ -104,7 +204,7 @@ async fn within(system: &mut System, plan: &Plan, policy: impl Fn(u128) -> Strin
         paid_count: 0,
         smallest_blocked: None,
         open_reservations: 0,
-        workers_killed: endured.killed,
+        workers_killed: killed,
         violations: vec![],
     };
     for payout in &payouts {

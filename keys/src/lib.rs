@@ -24,5 +24,5 @@ mod signature;
 
 pub use error::KeyError;
 pub use private::PrivateKey;
-pub use public::PublicKey;
+pub use public::{PublicKey, verified};
 pub use signature::Signature;

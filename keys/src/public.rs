@@ -47,6 +47,13 @@ impl PublicKey {
     }
 }
 
+/// Whether the owner of this key signed exactly this text. What is no key or no signature proves nothing.
+#[must_use]
+pub fn verified(key: &str, text: &str, signature: &str) -> bool {
+    let (Ok(key), Ok(signature)) = (key.parse::<PublicKey>(), signature.parse::<Signature>()) else { return false };
+    key.verify(text.as_bytes(), &signature)
+}
+
 impl FromStr for PublicKey {
     type Err = KeyError;
 
@@ -181,6 +188,21 @@ MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=
             let mut bytes = *signature.as_bytes();
             bytes[at] ^= 1;
             assert!(!ours.public().verify(b"pay", &Signature::from(bytes)), "byte {at}");
+        }
+    }
+
+    #[test]
+    fn only_the_owners_signature_of_exactly_this_text_is_one() {
+        let [ana, eve] = [(); 2].map(|()| PrivateKey::generate().expect("a key"));
+        let signature = ana.sign(b"text").to_string();
+        assert!(verified(&ana.public().to_string(), "text", &signature));
+        for (key, text, signature) in [
+            (eve.public().to_string(), "text", signature.as_str()),
+            (ana.public().to_string(), "text ", &signature),
+            (ana.public().to_string(), "text", "signature"),
+            ("ana".into(), "text", &signature),
+        ] {
+            assert!(!verified(&key, text, signature), "{key} {text} {signature}");
         }
     }
 

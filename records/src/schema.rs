@@ -33,16 +33,39 @@ pub(crate) async fn migrate(place: &Place, connection: &mut AnyConnection) -> Re
         Place::Sqlite { .. } => {
             // The library's own lock does nothing for SQLite, so one write transaction spans all steps.
             let mut all = connection.begin_with("BEGIN IMMEDIATE").await?;
-            migrator(SQLITE).run_direct(None, &mut *all, false).await?;
+            all.ensure_migrations_table(TABLE).await?;
+            if !served_by_older(SQLITE, &mut all).await? {
+                migrator(SQLITE).run_direct(None, &mut *all, false).await?;
+            }
             all.commit().await?;
         }
         // The library takes an advisory lock and runs each step in a transaction of its own.
         Place::Postgres { .. } if may_migrate(connection).await? => {
-            migrator(POSTGRES).run_direct(None, connection, false).await?;
+            // Looked for and not made: the library makes it under its lock.
+            let (noted,): (bool,) = sqlx::query_as("SELECT to_regclass('_sqlx_migrations') IS NOT NULL")
+                .fetch_one(&mut *connection)
+                .await?;
+            if !noted || !served_by_older(POSTGRES, connection).await? {
+                migrator(POSTGRES).run_direct(None, connection, false).await?;
+            }
         }
         Place::Postgres { .. } => expect_all_applied(connection).await?,
     }
     Ok(())
+}
+
+/// How the name of a migration ends that only adds what older builds need not know of.
+const ADDS: &str = "_adds";
+
+/// Whether a newer build has migrated the database, and only by what leaves it good for this one: during a deploy the
+/// older build's workers finish what they began, and are started again when they end.
+async fn served_by_older(steps: &'static [Step], connection: &mut AnyConnection) -> Result<bool, Error> {
+    let ours = steps.last().map_or(0, |step| step.version);
+    let newer: Vec<(String,)> = sqlx::query_as("SELECT description FROM _sqlx_migrations WHERE version > $1")
+        .bind(ours)
+        .fetch_all(connection)
+        .await?;
+    Ok(!newer.is_empty() && newer.iter().all(|(name,)| name.ends_with(ADDS)))
 }
 
 /// Whether this role may make tables. A worker's need not: see grants.sql.
@@ -56,7 +79,9 @@ async fn may_migrate(connection: &mut AnyConnection) -> Result<bool, Error> {
 async fn expect_all_applied(connection: &mut AnyConnection) -> Result<(), Error> {
     let applied = connection.list_applied_migrations(TABLE).await?;
     let ours = migrator(POSTGRES);
-    if let Some(newer) = applied.iter().find(|it| !ours.version_exists(it.version)) {
+    if let Some(newer) = applied.iter().find(|it| !ours.version_exists(it.version))
+        && !served_by_older(POSTGRES, connection).await?
+    {
         return Err(MigrateError::VersionMissing(newer.version).into());
     }
     for step in ours.iter() {

@@ -131,7 +131,7 @@ pub async fn serve<N: Nudge>(
     let deliverer =
         deliverer::Deliverer { inbox: inbox.clone(), metrics: metrics.clone(), upkeep, min_age: limits.event };
     let filler = gaps::Filler { inbox: inbox.clone(), dfns, public_url, metrics: metrics.clone(), every: upkeep.gaps };
-    let webhooks = webhook::Webhooks { secrets, inbox, metrics, limits };
+    let webhooks = webhook::Webhooks { secrets, inbox, metrics, limits, refusals: webhook::Refusals::default() };
     tracing::info!(address = ?listener.local_addr().ok(), "The relay takes webhooks");
 
     let operators = connections::Server { listener: admin, router: admin::router(payouts, records, registry), limits };

@@ -1,6 +1,9 @@
 //! One delivery: verified, read for what it means, and handed to the inbox.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use axum::{
     Extension, Router,
@@ -32,6 +35,32 @@ pub(crate) struct Webhooks<N> {
     pub(crate) inbox: Inbox<N>,
     pub(crate) metrics: Metrics,
     pub(crate) limits: Limits,
+    pub(crate) refusals: Refusals,
+}
+
+/// What the log has of refused webhooks: a line a second, so that nobody out there can fill a disk. The metrics count all.
+#[derive(Default)]
+pub(crate) struct Refusals(Mutex<Untold>);
+
+#[derive(Default)]
+struct Untold {
+    told: Option<Instant>,
+    since: u64,
+}
+
+const A_LINE: Duration = Duration::from_secs(1);
+
+impl Refusals {
+    /// How many were not told of before this one; none when this one is not to be told of either.
+    fn to_tell(&self, now: Instant) -> Option<u64> {
+        let mut untold = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if untold.told.is_some_and(|told| now.duration_since(told) < A_LINE) {
+            untold.since += 1;
+            return None;
+        }
+        untold.told = Some(now);
+        Some(std::mem::take(&mut untold.since))
+    }
 }
 
 pub(crate) fn router<N: Nudge>(webhooks: Webhooks<N>) -> Router {
@@ -87,7 +116,9 @@ impl<N: Nudge> Webhooks<N> {
         let event = match delivery.verify(&self.secrets.current(), Timestamp::now()) {
             Ok(event) => event,
             Err(why) => {
-                tracing::warn!("Refused a webhook: {why}");
+                if let Some(untold) = self.refusals.to_tell(Instant::now()) {
+                    tracing::warn!(untold, "Refused a webhook: {why}");
+                }
                 return (None, refused(&why));
             }
         };
@@ -121,5 +152,22 @@ fn refused(why: &VerifyError) -> Answer {
         }
         VerifyError::Stale { .. } => Answer::Stale,
         VerifyError::WrongShape(_) => Answer::NoEvent,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_of_refusals_is_a_line_a_second_and_none_goes_uncounted() {
+        let (refusals, begun) = (Refusals::default(), Instant::now());
+        let at = |ms| begun + Duration::from_millis(ms);
+        assert_eq!(refusals.to_tell(at(0)), Some(0));
+        for ms in 1..1_000 {
+            assert_eq!(refusals.to_tell(at(ms)), None, "after {ms} ms");
+        }
+        assert_eq!(refusals.to_tell(at(1_000)), Some(999));
+        assert_eq!(refusals.to_tell(at(2_000)), Some(0));
     }
 }

@@ -3,7 +3,7 @@
 use std::{io::IsTerminal, io::Write, path::PathBuf};
 
 use anyhow::Context;
-use remit_keys::PublicKey;
+use remit_keys::{PublicKey, verified};
 use remit_records::{AuditHead, Chain, Checkpoint, Records, Verified};
 use serde_json::json;
 
@@ -12,7 +12,6 @@ use crate::{
     exit::{Exit, Failure, Outcome},
     out,
     settings::Settings,
-    signing::verified,
 };
 
 /// Flags of `remit audit verify`.

@@ -122,6 +122,7 @@ pub struct System {
     // In the order in which they may be dropped: whoever uses something goes before it.
     worker: Option<Part>,
     relay: Option<Part>,
+    held: Held,
     sandbox: Part,
     client: PayoutClient,
     records: Records,
@@ -147,6 +148,14 @@ struct Places {
     worker_admin: SocketAddr,
     records_url: String,
     webhook_secrets: PathBuf,
+}
+
+/// Listeners of parts that start with the system, until they do.
+struct Held {
+    /// The relay's, and that of its health and metrics.
+    relay: Option<(TcpListener, TcpListener)>,
+    /// That of the worker's health and metrics.
+    worker: Option<TcpListener>,
 }
 
 /// Where files are.
@@ -214,7 +223,11 @@ impl System {
             records_url,
             webhook_secrets: folder.path().join("webhook.secrets"),
         };
-        drop((relay, relay_admin, worker_admin));
+        // What starts now keeps its places: given back, anybody's outgoing connection could take them meanwhile.
+        let held = Held {
+            relay: (options.relay == Begin::Now).then_some((relay, relay_admin)),
+            worker: (options.worker == Begin::Now).then_some(worker_admin),
+        };
 
         let subscription = CreateWebhook {
             url: public_url(&places),
@@ -234,6 +247,7 @@ impl System {
         let mut system = Self {
             worker: None,
             relay: None,
+            held,
             sandbox,
             client,
             records,
@@ -280,7 +294,10 @@ impl System {
             build: worker::this_build(),
             promotion: Promotion::ByHand,
             interceptor: self.interceptor.clone(),
-            admin: sandbox::listen(self.places.worker_admin, "the worker's health and metrics").await?,
+            admin: match self.held.worker.take() {
+                Some(listener) => listener,
+                None => again(self.places.worker_admin, "the worker's health and metrics").await?,
+            },
         };
         let mut part = Part::start("the worker", |stop| worker::serve(plan, stop));
         part.ready(&self.http, self.places.worker_admin).await?;
@@ -304,6 +321,13 @@ impl System {
         if self.relay.is_some() {
             return Ok(());
         }
+        let (listener, admin) = match self.held.relay.take() {
+            Some(listeners) => listeners,
+            None => (
+                again(self.places.relay, "the relay").await?,
+                again(self.places.relay_admin, "the relay's health and metrics").await?,
+            ),
+        };
         let plan = relay::Plan {
             secrets: Secrets::File(self.places.webhook_secrets.clone()),
             records_url: self.places.records_url.clone(),
@@ -313,8 +337,8 @@ impl System {
             client: PayoutClient::new(
                 connected(target(self.server.address(), "relay", reading(&self.codec).as_ref())?).await?,
             ),
-            listener: sandbox::listen(self.places.relay, "the relay").await?,
-            admin: sandbox::listen(self.places.relay_admin, "the relay's health and metrics").await?,
+            listener,
+            admin,
         };
         let mut part = Part::start("the relay", |stop| relay::serve(plan, stop));
         part.ready(&self.http, self.places.relay_admin).await?;
@@ -588,6 +612,18 @@ fn loopback(port: u16) -> SocketAddr {
 
 async fn free() -> Result<TcpListener> {
     sandbox::listen(loopback(0), "the system").await
+}
+
+/// Where it was before. Somebody's outgoing connection may have that port for a moment.
+async fn again(address: SocketAddr, what: &str) -> Result<TcpListener> {
+    let deadline = Instant::now() + ANSWERS_WITHIN;
+    loop {
+        match sandbox::listen(address, what).await {
+            Ok(listener) => return Ok(listener),
+            Err(error) if Instant::now() > deadline => return Err(error),
+            Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+        }
+    }
 }
 
 async fn stop(part: Option<Part>) -> Result<()> {

@@ -80,6 +80,7 @@ fn at_temporal(described: &Described) -> Vec<String> {
         run.stage.as_ref().map(|stage| format!(", {stage}")).unwrap_or_default(),
         described.events
     )];
+    lines.push(format!("run         {}", run.run_id));
     lines.extend(described.pending.iter().map(|call| {
         let next = call.next_attempt.map(|at| format!(", next at {}", rfc3339(Some(at)))).unwrap_or_default();
         let why = call.last_failure.as_ref().map(|why| format!(", last: {why}")).unwrap_or_default();
@@ -108,6 +109,7 @@ pub(crate) fn lines(status: &Status) -> Vec<String> {
         line("waits for", &format!("{waits_for}{until}"));
     }
     line("asked", &status.request.summary());
+    line("asked by", status.request.signed.as_ref().map_or("unsigned", |signed| signed.by.as_str()));
     line("wallet", status.request.wallet_id.as_str());
     if let Some(program) = &status.request.program {
         line("program", program.as_str());

@@ -2,8 +2,9 @@
 
 use anyhow::Result;
 use futures::future::try_join_all;
-use remit::dev::Options;
-use remit_domain::Ending;
+use remit::dev::{Begin, Options};
+use remit_domain::{Ending, Money};
+use remit_records::ReservationState;
 use reqwest::Method;
 use serde_json::json;
 
@@ -92,5 +93,22 @@ async fn what_nobody_can_settle_counts_until_a_person_does() -> Result<()> {
 
     world.start("after", "2500000000").await?;
     assert_eq!(world.outcome("after").await?.ending, Ending::Completed);
+    world.end().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transfer_that_failed_on_chain_counts_as_spent_even_if_only_confirm_itself_has_read_so() -> Result<()> {
+    let policy = POLICY.to_owned();
+    let world = World::with(Options { relay: Begin::Later, cadence: quick(), policy, ..Options::default() }).await?;
+    // The answer to Confirm is lost; when it is asked for again, seconds later, the transfer has failed.
+    let lost = json!({"kind": "cutConnection", "when": "afterEffect", "on": "POST /payouts/*/action"});
+    world.fault(lost).await?;
+    world.start("reverted", "1000000093").await?;
+    let outcome = world.outcome("reverted").await?;
+    assert_eq!((outcome.ending, outcome.money), (Ending::Failed, Money::Untouched), "{}", outcome.reason);
+    let open = world.system.records().open_reservations(None, 100).await?;
+    assert!(open.items.is_empty(), "{open:?}");
+    let state = world.system.records().reservation("reverted").await?.map(|it| it.state);
+    assert_eq!(state, Some(ReservationState::Spent));
     world.end().await
 }

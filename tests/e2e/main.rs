@@ -15,6 +15,7 @@ mod endings;
 mod every_activity;
 mod guards;
 mod limits;
+mod lines;
 mod lists;
 mod main_path;
 mod operators;

@@ -68,6 +68,26 @@ async fn a_second_confirm_waits_until_reads_have_caught_up() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_payout_that_was_created_and_is_not_found_yet_asks_no_person() -> Result<()> {
+    let world = World::new().await?;
+    let id = "lag-2";
+    // The answer to the create is lost; the next one names the payout, and reads do not know it yet.
+    world
+        .fault(json!({"kind": "cutConnection", "on": "POST /payouts", "when": "afterEffect", "externalId": id}))
+        .await?;
+    let lag = json!({"kind": "readsLag", "on": "GET /payouts/*", "ms": 3_600_000, "times": 1, "externalId": id});
+    let lag = world.fault(lag).await?;
+    world.start(id, "1000000000").await?;
+    world.has_struck(&lag).await?;
+    assert_eq!(world.outcome(id).await?.ending, Ending::Completed);
+    let status = world.system.client().status(id).await?;
+    let in_doubt = status.timeline.iter().any(|moment| moment.what.contains("not known"));
+    assert!(!in_doubt, "{:#?}", status.timeline);
+    world.paid_exactly_once(id).await?;
+    world.end().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_address_that_changes_before_confirm_is_not_paid_to() -> Result<()> {
     let world = World::new().await?;
     let id = "changed-1";

@@ -385,7 +385,7 @@ impl World {
     /// # Errors
     /// When the program is not built.
     pub fn worker_process(&self) -> Result<Process> {
-        Process::start(&["worker", "--admin", "127.0.0.1:0"], self.system.environment())
+        Process::start(&program()?, &["worker", "--admin", "127.0.0.1:0"], self.system.environment())
     }
 
     /// The same with other settings.
@@ -395,7 +395,7 @@ impl World {
     pub fn worker_with(&self, settings: &[(&str, &str)]) -> Result<Process> {
         let mut environment = self.system.environment().to_vec();
         environment.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        Process::start(&["worker", "--admin", "127.0.0.1:0"], &environment)
+        Process::start(&program()?, &["worker", "--admin", "127.0.0.1:0"], &environment)
     }
 
     /// The same as a build of a worker deployment, as if it were another program.
@@ -403,10 +403,20 @@ impl World {
     /// # Errors
     /// When the program is not built.
     pub fn worker_of_build(&self, deployment: &str, build: &str, flags: &[&str]) -> Result<Process> {
-        let named = [("REMIT_DEPLOYMENT", deployment), ("REMIT_BUILD_ID", build)];
+        self.worker_of(&program()?, Some((deployment, build)), flags)
+    }
+
+    /// A worker of another program, as a version of a deployment or as one that takes any payout.
+    ///
+    /// # Errors
+    /// When the program does not start.
+    pub fn worker_of(&self, program: &Path, version: Option<(&str, &str)>, flags: &[&str]) -> Result<Process> {
         let mut environment = self.system.environment().to_vec();
-        environment.extend(named.map(|(name, value)| (name.to_owned(), value.to_owned())));
-        Process::start(&[&["worker", "--admin", "127.0.0.1:0"], flags].concat(), &environment)
+        if let Some((deployment, build)) = version {
+            let named = [("REMIT_DEPLOYMENT", deployment), ("REMIT_BUILD_ID", build)];
+            environment.extend(named.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        }
+        Process::start(program, &[&["worker", "--admin", "127.0.0.1:0"], flags].concat(), &environment)
     }
 
     /// Runs a command against this system; gives its exit code, and what it wrote to standard output and to stderr.
@@ -537,15 +547,15 @@ impl Lock {
 pub struct Process(Child);
 
 impl Process {
-    fn start(args: &[&str], environment: &[(String, String)]) -> Result<Self> {
-        let child = Command::new(program()?)
+    fn start(program: &Path, args: &[&str], environment: &[(String, String)]) -> Result<Self> {
+        let child = Command::new(program)
             .args(args)
             .envs(environment.iter().cloned())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .context("the remit program does not start")?;
+            .with_context(|| format!("{} does not start", program.display()))?;
         Ok(Self(child))
     }
 

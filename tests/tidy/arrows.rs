@@ -27,7 +27,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("remit-relay", &["remit-client", "remit-dfns", "remit-records"]),
     ("remit", &["*"]),
     ("remit-tests", &["*", "remit"]),
-    ("remit-bench", &["*", "remit"]),
+    ("remit-bench", &["*", "remit", "remit-tests"]),
     ("remit-chaos", &["*", "remit"]),
     ("remit-fuzz", &["remit-dfns", "remit-domain", "remit-keys", "remit-screening", "remit-workflows"]),
 ];

@@ -139,7 +139,9 @@ impl Job {
             wf.standing.parked = true;
             wf.standing.decision = None;
         });
-        tracing::warn!(payout.key = %self.request.key(), "A person must look at the payout: {reason} (money: {money:?})");
+        if let (false, Some(span)) = (ctx.is_replaying_history_events(), self.span(ctx)) {
+            span.in_scope(|| tracing::warn!("A person must look at the payout: {reason} (money: {money:?})"));
+        }
         let ended = self.wait_for_a_person(ctx, known, watch).await;
         ctx.state_mut(|wf| wf.standing.parked = false);
         self.show(ctx, |status| {

@@ -223,10 +223,15 @@ impl Job {
             None if TRANSITIONS.iter().any(|(_, by, to)| *by == cause && *to == status.stage) => {}
             None => {
                 let odd = format!("from {} nothing follows by \"{}\"", status.stage.as_str(), cause.as_str());
-                tracing::error!(payout.key = %status.key, "{odd}");
+                status.span(ctx.run_id()).in_scope(|| tracing::error!("{odd}"));
                 status.attention = Some(odd);
             }
         });
+    }
+
+    /// See [`Status::span`].
+    pub(crate) fn span(&self, ctx: &Ctx) -> Option<tracing::Span> {
+        ctx.state(|wf| wf.input.as_ref().ok().map(|status| status.span(ctx.run_id())))
     }
 
     pub(crate) fn says(&self, ctx: &Ctx, says: &str) {

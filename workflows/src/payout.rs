@@ -103,7 +103,9 @@ impl Payout {
     pub fn provider_event(&mut self, ctx: &mut SyncWorkflowContext<Self>, raw: RawValue) {
         let Ok(status) = &self.input else { return };
         if !self.nudges.take(&raw, status.key.as_str()) && !ctx.is_replaying_history_events() {
-            tracing::warn!(payout.key = %status.key, "ignored a signal that is unreadable, repeated or for another payout");
+            status.span(ctx.run_id()).in_scope(|| {
+                tracing::warn!("ignored a signal that is unreadable, repeated or for another payout");
+            });
         }
     }
 

@@ -81,6 +81,20 @@ impl Status {
         }
     }
 
+    /// Lines in it say which payout and run they speak of, what the policy has decided, and who asked: the same that
+    /// lines of activities say.
+    pub(crate) fn span(&self, run_id: &str) -> tracing::Span {
+        let ruling = self.ruling.as_ref();
+        tracing::info_span!(
+            "payout",
+            payout.key = self.key.as_str(),
+            run.id = run_id,
+            policy.revision = ruling.map(|ruling| ruling.revision),
+            decision = ruling.map(|ruling| ruling.verdict.as_str()),
+            actor = self.request.signed.as_ref().map_or("unsigned", |signed| signed.by.as_str()),
+        )
+    }
+
     pub(crate) fn note(&mut self, now: SystemTime, what: impl Into<String>) {
         if self.timeline.len() < TIMELINE {
             self.timeline.push(Moment { at: rfc3339(now), what: what.into() });

@@ -148,6 +148,16 @@ pub enum Initiator {
     },
 }
 
+impl Initiator {
+    /// The starter's name, or that nobody has proven to be one.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Starter { name } => name,
+            Self::Unsigned | Self::Unproven { .. } => "unsigned",
+        }
+    }
+}
+
 /// What screening found. That no list answered is no finding: then nothing is decided yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

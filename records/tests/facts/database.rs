@@ -170,16 +170,24 @@ pub async fn many_processes_may_open_a_new_database_at_once(store: &Store) {
     }
 }
 
-pub async fn a_database_of_a_newer_build_is_refused(store: &Store) {
+pub async fn a_database_of_a_newer_build_is_refused_unless_it_only_adds(store: &Store) {
     store.open().await.close().await;
     let mut by_hand = store.plain_connection().await;
+    let insert = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+                  SELECT 9999, 'later', success, checksum, 0 FROM _sqlx_migrations WHERE version = 1";
+    by_hand.execute(insert).await.expect("a migration of the future");
+    assert_broken(Records::open(&store.url).await, "migration 9999");
+
+    // Unless it only adds what this build need not know of. All that are newer have to.
     by_hand
-        .execute(
-            "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
-             SELECT 9999, 'later', success, checksum, 0 FROM _sqlx_migrations WHERE version = 1",
-        )
+        .execute("UPDATE _sqlx_migrations SET description = 'batches_adds' WHERE version = 9999")
         .await
-        .expect("a migration of the future");
+        .expect("adds");
+    let records = Records::open(&store.url).await.expect("opens");
+    records.ready().await.expect("works");
+    records.close().await;
+    let another = insert.replace("9999, 'later'", "10000, 'adds_and_changes'");
+    by_hand.execute(sqlx::AssertSqlSafe(another)).await.expect("another one");
     drop(by_hand);
     assert_broken(Records::open(&store.url).await, "migration 9999");
 }

@@ -168,6 +168,11 @@ async fn a_role_that_may_not_migrate_says_what_is_missing() {
                   SELECT 9999, 'later', success, checksum, 0 FROM _sqlx_migrations WHERE version = 1";
     owner.execute(insert).await.expect("a migration of the future");
     assert_broken(Records::open(&url).await, "migration 9999");
+    let back = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+                SELECT 3, 'controls', success, checksum, 0 FROM _sqlx_migrations WHERE version = 1";
+    owner.execute(back).await.expect("noted");
+    owner.execute("UPDATE _sqlx_migrations SET description = 'later_adds' WHERE version = 9999").await.expect("adds");
+    assert_broken(Records::open(&url).await, "migration 3 in the database is not the one");
     owner.close().await.expect("closes");
     roles.remove(store).await;
 }

@@ -72,7 +72,7 @@ facts! {
         rows_cannot_be_deleted_or_rewritten_even_by_hand,
         the_clock_moves_for_every_process,
         many_processes_may_open_a_new_database_at_once,
-        a_database_of_a_newer_build_is_refused,
+        a_database_of_a_newer_build_is_refused_unless_it_only_adds,
         a_database_of_another_program_is_refused,
         a_store_that_was_closed_says_so;
     attempts:

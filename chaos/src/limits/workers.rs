@@ -1,10 +1,12 @@
 //! Workers in processes of their own, killed without a goodbye at moments that the seed decides.
 
-use std::{convert::Infallible, path::PathBuf, process::Stdio, time::Duration};
+use std::{convert::Infallible, process::Stdio, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tokio::{process::Command, time::sleep};
+
+use crate::system::AS_REMIT;
 
 /// How long a worker lives, in milliseconds: long enough to get some work done, short enough to be killed within it.
 const LIVES: std::ops::RangeInclusive<u64> = 3_000..=15_000;
@@ -13,17 +15,17 @@ const LIVES: std::ops::RangeInclusive<u64> = 3_000..=15_000;
 /// dropped, which kills the last one.
 ///
 /// # Errors
-/// When the `remit` program is not there, or a worker ends by itself.
-pub(crate) async fn kill_again_and_again(
+/// When a worker does not start, or ends by itself.
+pub(super) async fn kill_again_and_again(
     environment: &[(String, String)],
     seed: u64,
     killed: &std::cell::Cell<u64>,
 ) -> Result<Infallible> {
-    let program = program()?;
+    let program = std::env::current_exe().context("this program cannot be found")?;
     let mut dice = StdRng::seed_from_u64(seed);
     loop {
         let mut worker = Command::new(&program)
-            .args(["worker", "--admin", "127.0.0.1:0"])
+            .args([AS_REMIT, "worker", "--admin", "127.0.0.1:0"])
             .envs(environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -38,12 +40,4 @@ pub(crate) async fn kill_again_and_again(
         worker.kill().await.context("a worker cannot be killed")?;
         killed.set(killed.get() + 1);
     }
-}
-
-/// The program that was built beside this one.
-fn program() -> Result<PathBuf> {
-    let here = std::env::current_exe()?;
-    let beside = here.ancestors().skip(1).take(2).map(|folder| folder.join("remit")).find(|program| program.exists());
-    beside
-        .with_context(|| format!("no remit program beside {}; build it with `cargo build --workspace`", here.display()))
 }

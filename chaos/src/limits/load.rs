@@ -5,8 +5,6 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use remit::dev::Organisation;
 use serde_json::{Value, json};
 
-use crate::audit::Asked;
-
 /// Every so many payouts one does not end in the ordinary way.
 const EXTRAORDINARY_EVERY: usize = 6;
 /// The last two digits that decide how, see the sandbox's README: those that end within seconds.
@@ -16,18 +14,29 @@ const SECOND_NETWORK: u32 = 5;
 
 /// A payout to be started.
 #[derive(Clone, Debug)]
-pub(crate) struct Payout {
-    /// What the auditor is told of it.
-    pub(crate) asked: Asked,
+pub(super) struct Payout {
+    /// What is compared afterwards.
+    pub(super) asked: Asked,
     /// The request as a starter sends it.
-    pub(crate) request: Value,
+    pub(super) request: Value,
+}
+
+/// What was asked for.
+#[derive(Clone, Debug)]
+pub(super) struct Asked {
+    /// The business id, which is the key too.
+    pub(super) key: String,
+    /// How much, in the token's smallest unit.
+    pub(super) amount: u128,
+    /// Nothing but the faults stands in its way.
+    pub(super) must_be_paid: bool,
 }
 
 /// So many payouts, the same for the same seed.
 ///
 /// # Errors
 /// When the organisation has no wallet or token on one of the two networks.
-pub(crate) fn payouts(organisation: &Organisation, count: usize, seed: u64) -> Result<Vec<Payout>> {
+pub(super) fn payouts(organisation: &Organisation, count: usize, seed: u64) -> Result<Vec<Payout>> {
     let mut dice = StdRng::seed_from_u64(seed);
     (0..count)
         .map(|number| {
@@ -40,11 +49,9 @@ pub(crate) fn payouts(organisation: &Organisation, count: usize, seed: u64) -> R
             };
             let amount = dice.random_range(1..=50_000_000_u64) * 100 + ending;
             let key = format!("chaos-{seed}-{number:04}");
-            let (asset, address) = match (&token.contract, &token.mint) {
-                (Some(contract), _) => {
-                    (json!({"kind": token.kind, "contract": contract}), contract.to_ascii_lowercase())
-                }
-                (None, mint) => (json!({"kind": token.kind, "mint": mint}), mint.clone().unwrap_or_default()),
+            let asset = match &token.contract {
+                Some(contract) => json!({"kind": token.kind, "contract": contract}),
+                None => json!({"kind": token.kind, "mint": token.mint}),
             };
             let request = json!({
                 "externalId": key, "walletId": wallet.id, "asset": asset, "amount": amount.to_string(),
@@ -53,9 +60,7 @@ pub(crate) fn payouts(organisation: &Organisation, count: usize, seed: u64) -> R
                                 "instructionsId": "pi-1", "currency": "BRL", "country": "BR",
                                 "purpose": "salary payment"},
             });
-            let asset = format!("{}:{address}", token.kind.to_ascii_lowercase());
-            let asked =
-                Asked { key, wallet: wallet.id.clone(), asset, amount: amount.into(), must_be_paid: ending < 90 };
+            let asked = Asked { key, amount: amount.into(), must_be_paid: ending < 90 };
             Ok(Payout { asked, request })
         })
         .collect()
