@@ -6,8 +6,8 @@ COPY . .
 # The caches outlive the build and stay out of the image, so the program is copied from them in the same step.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
-    cargo build --release --locked --package remit --bin remit \
-    && cp target/release/remit /usr/local/bin/remit
+    cargo build --profile dist --locked --package remit --bin remit \
+    && cp target/dist/remit /usr/local/bin/remit
 
 FROM debian:bookworm-slim
 # Certificates for the calls to Dfns and Temporal Cloud; curl for the health checks.

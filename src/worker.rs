@@ -2,6 +2,9 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
+    num::NonZero,
+    os::unix::process::CommandExt,
+    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
@@ -12,7 +15,7 @@ use remit_client::Target;
 use remit_domain::policy::Publishers;
 use remit_records::Records;
 use remit_screening::Screener;
-use remit_worker::{Build, Interceptor, Promotion, Tuning};
+use remit_worker::{Build, Ended, Interceptor, Promotion, Tuning};
 use tokio::{net::TcpListener, time::Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -51,6 +54,8 @@ const BUILD_ID: &str = match option_env!("REMIT_BUILD_ID") {
     Some(id) => id,
     None => env!("CARGO_PKG_VERSION"),
 };
+/// See `REMIT_WORKER_MEMORY`.
+const MEMORY_MIB: usize = 1024;
 const RECORDS_WITHIN: Duration = Duration::from_secs(60);
 const BETWEEN_TRIES: Duration = Duration::from_secs(1);
 
@@ -70,6 +75,7 @@ fn tuning(settings: &WorkerSettings) -> Tuning {
         provider_calls_per_second: settings.provider_calls_per_second.unwrap_or(usual.provider_calls_per_second),
         shards: settings.shards.unwrap_or(usual.shards),
         max_cached_workflows: settings.cached_payouts.unwrap_or(usual.max_cached_workflows),
+        memory_mib: NonZero::new(settings.memory.unwrap_or(MEMORY_MIB)),
         ..usual
     }
 }
@@ -125,12 +131,23 @@ pub async fn run(args: Args, settings: &Settings) -> Outcome {
         interceptor: None,
         admin: listen(admin, "the worker's health and metrics").await?,
     };
-    serve(plan, stop).await?;
-    Ok(Exit::Done)
+    match serve(plan, stop).await? {
+        Ended::Stopped => Ok(Exit::Done),
+        Ended::OverMemory => Err(again().context("the worker cannot begin anew").into()),
+    }
+}
+
+/// Puts the same program with the same arguments in the place of this one. Only an error comes back.
+fn again() -> anyhow::Error {
+    let mut arguments = std::env::args_os();
+    let by_name = arguments.next().unwrap_or_default();
+    // What a deploy has put in the place of the program since is not this build.
+    let program = PathBuf::from("/proc/self/exe");
+    std::process::Command::new(program).arg0(by_name).args(arguments).exec().into()
 }
 
 /// Runs a worker.
-pub(crate) async fn serve(plan: Plan, stop: CancellationToken) -> Result<()> {
+pub(crate) async fn serve(plan: Plan, stop: CancellationToken) -> Result<Ended> {
     let Plan {
         access,
         cadence,
@@ -148,7 +165,7 @@ pub(crate) async fn serve(plan: Plan, stop: CancellationToken) -> Result<()> {
     } = plan;
     let records = tokio::select! {
         records = open(&records_url) => records?,
-        () = stop.cancelled() => return Ok(()),
+        () = stop.cancelled() => return Ok(Ended::Stopped),
     };
     let registry = prometheus::Registry::new();
     let settings = remit_activities::Settings {

@@ -14,6 +14,7 @@ mod receiver;
 mod relay;
 mod replay;
 mod sides;
+mod soak;
 mod stage;
 mod webhook;
 mod wire;
@@ -44,6 +45,8 @@ enum Command {
     Replay(replay::Args),
     /// How many payouts one core decides by a policy
     Decide(decide::Args),
+    /// An hour at a steady rate under faults: what grows, and whether the books still agree
+    Soak(soak::Args),
     /// A comparison worker, started by the others
     #[command(hide = true)]
     BareWorker(bare_worker::Args),
@@ -73,6 +76,7 @@ fn run(Cli { command }: Cli) -> anyhow::Result<()> {
                 Command::Memory(args) => memory::run(args).await,
                 Command::Replay(args) => replay::run(args).await,
                 Command::Decide(args) => decide::run(args),
+                Command::Soak(args) => soak::run(args).await,
                 Command::BareWorker(args) => bare_worker::run(args).await,
             }
         };

@@ -258,11 +258,14 @@ impl Turn {
     }
 }
 
-/// A request of one dollar.
+/// Of each payout: one dollar, in the token's smallest unit.
+pub const AMOUNT: i128 = 1_000_000;
+
+/// A request of that.
 pub fn request(system: &System, id: &str) -> Result<Value> {
     let organisation = system.organisation();
     Ok(json!({
-        "externalId": id, "walletId": organisation.wallet("Polygon")?.id, "amount": "1000000",
+        "externalId": id, "walletId": organisation.wallet("Polygon")?.id, "amount": AMOUNT.to_string(),
         "asset": {"kind": "Erc20", "contract": organisation.token("Polygon")?.contract},
         "destination": {"kind": "Bank", "provider": "Borderless", "accountId": "acc-1", "instructionsId": "pi-1",
                         "currency": "BRL", "country": "BR", "purpose": "salary payment"},

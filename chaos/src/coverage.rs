@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::watch::{Seens, State};
 
 /// What a payout may meet in any state before its end.
-const BLOWS: [&str; 8] = [
+const BLOWS: [&str; 9] = [
     "kill worker",
     "kill relay",
     "kill server",
@@ -19,6 +19,7 @@ const BLOWS: [&str; 8] = [
     "stall relay",
     "stall server",
     "lock records",
+    "fill disk",
 ];
 
 /// Counts pairs of a state and a fault, by payouts that were in that state when it struck.

@@ -8,6 +8,7 @@ mod attackers;
 pub mod audit;
 pub mod books;
 mod coverage;
+pub mod disk;
 pub mod limits;
 mod operators;
 mod people;

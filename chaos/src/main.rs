@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use remit::{logging, out};
 use remit_chaos::{
-    limits,
+    disk, limits,
     run::{self, Settings, usual_faults},
     starter,
     system::AS_REMIT,
@@ -42,7 +42,7 @@ const EXAMPLES: &str = "Examples:
 
 Starts everything on loopback, each part a process of its own: Temporal's dev server with a database file, the sandbox,
 a relay, two workers, two starters. While payouts are open it kills workers, relay and server (SIGKILL, 3 : 2 : 1),
-lets them stand still for seconds, locks the records, and lets the provider fail by plan and by aim; people approve, call
+lets them stand still for seconds, locks the records, fills their disk, and lets the provider fail by plan and by aim; people approve, call
 off, hold, release, resolve and retry; one attacker forges webhooks, another lies to Temporal. Then an auditor that
 shares no code with the system compares what the starters were told, the records, what the runs returned and the
 provider's ledger, payout by payout and to the unit. The last line says all figures.
@@ -139,6 +139,9 @@ fn main() -> ExitCode {
         return remit::cli::main(line);
     }
     let cli = Cli::parse_from(line);
+    if cli.command.is_none() {
+        disk::enter();
+    }
     // What every lost answer says on the way would bury the report.
     if std::env::var_os("RUST_LOG").is_some() {
         logging::init(None, logging::Voice::Person);

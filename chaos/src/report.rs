@@ -41,6 +41,8 @@ pub struct Report {
     pub woken: Vec<String>,
     /// Payouts whose reservation a person has settled.
     pub settled: Vec<String>,
+    /// What the worker and the relay said of a disk without room; none where the disk could not be filled.
+    pub out_of_room: Option<usize>,
     /// What the provider was asked, and what of that it accepted.
     pub provider: BTreeMap<String, u64>,
     /// The longest history.
@@ -74,6 +76,7 @@ impl Report {
         faults: Value,
         ended_by_themselves: Vec<(String, String, String)>,
         attacks: [u64; 2],
+        out_of_room: Option<usize>,
         took: Took,
     ) -> Self {
         let mut blows = BTreeMap::new();
@@ -97,6 +100,7 @@ impl Report {
             faults,
             attacks,
             ended_by_themselves,
+            out_of_room,
             settled: books.settled.clone(),
             woken: books.woken.iter().cloned().collect(),
             provider: totals.filter_map(|(what, times)| Some((what.clone(), times.as_u64()?))).collect(),
@@ -136,7 +140,7 @@ impl Report {
         format!(
             "duplicate creates {} · duplicate confirms {} · paid twice {} · lost payouts {} · unexplained states {} · \
              overspent limits {} · ledger difference {} units · other violations {} — {} payouts · {} kills ({} workers, \
-             {} relays, {} servers; {} starters beside) · {} stalls · {} locks · {} faults",
+             {} relays, {} servers; {} starters beside) · {} stalls · {} locks · {} full disks · {} faults",
             of(Rule::CreatedOnce),
             of(Rule::ConfirmedOnce),
             of(Rule::PaidOnce),
@@ -153,6 +157,7 @@ impl Report {
             self.blow("kill starter"),
             self.blow("stall worker") + self.blow("stall relay") + self.blow("stall server"),
             self.blow("lock records"),
+            self.blow("fill disk"),
             struck + aimed,
         )
     }
@@ -239,7 +244,11 @@ impl fmt::Display for Report {
             writeln!(f, "  {line}")?;
         }
         writeln!(f, "pairs not met   {}", listed_all(&self.coverage.holes))?;
-        writeln!(f, "not tried       an expiry (24 hours), a full disk under the records")?;
+        match self.out_of_room {
+            Some(lines) => writeln!(f, "full disk       named in {lines} lines of the worker's and the relay's logs")?,
+            None => writeln!(f, "full disk       not tried: this system gives the run no mounts of its own")?,
+        }
+        writeln!(f, "not tried       an expiry (24 hours)")?;
         writeln!(f, "violations      {}", self.findings.violations.len())?;
         for violation in &self.findings.violations {
             writeln!(f, "  {violation}")?;

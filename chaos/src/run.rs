@@ -194,8 +194,16 @@ async fn within(
         plan_struck,
         system.ended.all(),
         [&attacks.webhooks, &attacks.lies].map(|count| count.load(Ordering::Relaxed)),
+        system.disk.is_small().then(|| out_of_room(folder)),
         Took { start_ms: ms(up), payouts_ms: ms(ended - up), audit_ms: ms(begun.elapsed() - ended) },
     ))
+}
+
+/// How many lines of the logs name the full disk, in the words of the records.
+fn out_of_room(folder: &Path) -> usize {
+    let logs = ["worker-1", "worker-2", "relay"].map(|name| folder.join("logs").join(format!("{name}.log")));
+    let text = logs.iter().map(|log| std::fs::read(log).unwrap_or_default());
+    text.map(|log| String::from_utf8_lossy(&log).matches("the disk is full").count()).sum()
 }
 
 fn public_keys() -> Result<std::collections::BTreeMap<String, String>> {

@@ -30,6 +30,7 @@ use tokio::{
 };
 
 use crate::{
+    disk::Disk,
     people::PUBLISHER,
     script::{Plan, Wallets},
 };
@@ -80,6 +81,7 @@ impl Role {
 pub(crate) struct System {
     /// Where everything is kept.
     pub(crate) folder: PathBuf,
+    pub(crate) disk: Disk,
     pub(crate) organisation: Organisation,
     pub(crate) sandbox_url: String,
     /// Of the relay, as it is subscribed.
@@ -92,6 +94,7 @@ pub(crate) struct System {
     pub(crate) ended: Arc<Ended>,
     program: Vec<String>,
     watch: Watch,
+    progress: fn(&str),
 }
 
 /// Processes that ended by themselves, which none should: name, status, and the end of the log.
@@ -398,6 +401,7 @@ impl System {
 
         let mut system = Self {
             folder: folder.to_owned(),
+            disk: Disk::under(folder)?,
             environment: vec![],
             organisation,
             sandbox_url: format!("http://{sandbox}"),
@@ -408,6 +412,7 @@ impl System {
             ended: watch.ended.clone(),
             program,
             watch,
+            progress,
         };
         system.environment = system.environment()?;
         let relay = ["relay", "--listen", &relay.to_string(), "--admin", &relay_admin.to_string()].map(str::to_owned);
@@ -443,7 +448,7 @@ impl System {
 
     /// The database of the records.
     pub(crate) fn records_file(&self) -> PathBuf {
-        self.folder.join("records.db")
+        self.disk.file("records.db")
     }
 
     fn begin(&mut self, role: Role, name: &str, args: &[String]) {
@@ -511,6 +516,9 @@ impl System {
             for unit in self.of(role) {
                 unit.order(Order::End).await;
             }
+        }
+        if let Err(error) = self.disk.keep(&self.folder) {
+            (self.progress)(&format!("the records cannot be kept: {error:#}"));
         }
     }
 }

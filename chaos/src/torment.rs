@@ -1,5 +1,5 @@
-//! What goes wrong in the house: processes are killed, stand still, the records are locked. All from the seed: which, when,
-//! how. Half of the kills of workers go to one that is in the middle of a create or a Confirm, where there is one.
+//! What goes wrong in the house: processes are killed, stand still, the records are locked, their disk is full. All from the
+//! seed: which, when, how. Half of the kills of workers go to one that is in the middle of a create or a Confirm, where there is one.
 
 use std::{
     path::Path,
@@ -39,9 +39,11 @@ pub struct Blow {
 /// Of three hundred kills, so many workers, relays and servers.
 const SHARES: [(Role, usize); 3] = [(Role::Worker, 150), (Role::Relay, 100), (Role::Server, 50)];
 const OF: usize = 300;
-/// Beside the kills, in percent of them: processes that stand still, locks on the records, kills of starters.
+/// Beside the kills, in percent of them: processes that stand still, locks on the records, full disks under them, kills of
+/// starters.
 const STALLS: usize = 20;
 const LOCKS: usize = 8;
+const FILLS: usize = 6;
 const STARTERS: usize = 6;
 
 /// How often a kill looks for a worker that is in the middle of something.
@@ -61,6 +63,7 @@ enum Act {
     Kill(Role),
     Stall(Role),
     Lock,
+    Fill,
 }
 
 /// What is done, in order. The shares hold to the one, whatever the seed.
@@ -75,6 +78,7 @@ fn acts(kills: usize, dice: &mut StdRng) -> Vec<Act> {
         all.push(Act::Stall([Role::Worker, Role::Relay, Role::Server][at % 3]));
     }
     all.extend(std::iter::repeat_n(Act::Lock, (kills * LOCKS / 100).max(2)));
+    all.extend(std::iter::repeat_n(Act::Fill, (kills * FILLS / 100).max(2)));
     all.shuffle(dice);
     all
 }
@@ -99,6 +103,7 @@ impl Torment<'_> {
                 Act::Kill(role) => self.kill(role, &mut dice).await,
                 Act::Stall(role) => self.stall(role, &mut dice).await,
                 Act::Lock => self.lock(Duration::from_millis(dice.random_range(1_500..=6_000))).await,
+                Act::Fill => self.fill(Duration::from_millis(dice.random_range(1_500..=6_000))).await,
             }
         }
     }
@@ -196,6 +201,17 @@ impl Torment<'_> {
             self.note("lock records".to_owned(), format!("for {time:?}"), &seens);
         }
     }
+
+    /// Nothing more fits on the records' disk for so long. Not where that disk is somebody else's too; the report says so.
+    async fn fill(&self, time: Duration) {
+        if !self.system.disk.is_small() {
+            return;
+        }
+        let seens = self.watcher.look().await.unwrap_or_default();
+        if self.system.disk.fill(time).await.is_ok() {
+            self.note("fill disk".to_owned(), format!("for {time:?}"), &seens);
+        }
+    }
 }
 
 async fn lock(file: &Path, time: Duration) -> Result<()> {
@@ -219,6 +235,6 @@ mod tests {
         let acts = acts(300, &mut StdRng::seed_from_u64(7));
         let count = |act| acts.iter().filter(|it| **it == act).count();
         assert_eq!(count(Act::Kill(Role::Server)), 50);
-        assert_eq!((count(Act::Kill(Role::Starter)), count(Act::Lock)), (18, 24));
+        assert_eq!((count(Act::Kill(Role::Starter)), count(Act::Lock), count(Act::Fill)), (18, 24, 18));
     }
 }

@@ -299,7 +299,7 @@ impl System {
                 None => again(self.places.worker_admin, "the worker's health and metrics").await?,
             },
         };
-        let mut part = Part::start("the worker", |stop| worker::serve(plan, stop));
+        let mut part = Part::start("the worker", |stop| async move { worker::serve(plan, stop).await.map(drop) });
         part.ready(&self.http, self.places.worker_admin).await?;
         self.worker = Some(part);
         Ok(())

@@ -5,7 +5,7 @@ use remit::dev::{Begin, Options};
 use remit_domain::Ending;
 use serde_json::json;
 
-use crate::harness::{World, quick};
+use crate::harness::{Process, World, quick, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_killed_between_create_and_confirm_and_between_confirm_and_settle_loses_nothing() -> Result<()> {
@@ -31,6 +31,39 @@ async fn a_worker_killed_between_create_and_confirm_and_between_confirm_and_sett
     assert_eq!(world.outcome("killed-1").await?.ending, Ending::Completed);
     world.paid_exactly_once("killed-1").await?;
     worker.kill()?;
+    world.end().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_holds_too_much_memory_begins_anew_and_payouts_go_on() -> Result<()> {
+    let slow = json!({"delays": {"instructions": 86_400_000}});
+    let world =
+        World::with(Options { cadence: quick(), organisation: slow, worker: Begin::Later, ..Options::default() })
+            .await?;
+    let folder = tempfile::tempdir()?;
+    let log = folder.path().join("worker.log");
+    let mut environment = world.system.environment().to_vec();
+    // Less than it holds at once: it begins anew whenever it looks.
+    environment.push(("REMIT_WORKER_MEMORY".to_owned(), "1".to_owned()));
+    let worker = Process::logged(&["worker", "--admin", "127.0.0.1:0", "--log", "json"], &environment, &log)?;
+    let begins = async |times: usize| {
+        until("the worker to begin anew", async || {
+            let text = std::fs::read_to_string(&log)?;
+            Ok((text.matches("The worker polls").count() > times).then_some(()))
+        })
+        .await
+    };
+    world.start("anew-1", "1000000000").await?;
+    world.total_is("anew-1", "createsAccepted", 1).await?;
+    begins(1).await?;
+    world.instruct("anew-1").await?;
+    assert_eq!(world.outcome("anew-1").await?.ending, Ending::Completed);
+    world.paid_exactly_once("anew-1").await?;
+    world.no_task_failed("anew-1").await?;
+    assert!(std::fs::read_to_string(&log)?.contains("drains, and begins anew"));
+    // It is the same process still, and stops as one.
+    begins(2).await?;
+    worker.finish().await?;
     world.end().await
 }
 

@@ -7,6 +7,7 @@ mod admin;
 pub mod deployment;
 mod gauges;
 pub mod history;
+mod memory;
 mod phase;
 mod queues;
 pub mod replay;
@@ -88,6 +89,15 @@ impl ActivityInboundInterceptor for Interceptor {
     }
 }
 
+/// Why a worker has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It was asked to.
+    Stopped,
+    /// It held more memory than [`Tuning::memory_mib`]: it should be run again, in another process.
+    OverMemory,
+}
+
 /// How a version of a deployment becomes the one that new payouts go to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Promotion {
@@ -103,7 +113,7 @@ const BETWEEN_TRIES: Duration = Duration::from_secs(1);
 /// For one look at the records and at Temporal.
 const ONE_TRY: Duration = Duration::from_secs(30);
 
-/// Works until `stop`, then drains and returns.
+/// Works until `stop` or until it holds too much memory, then drains and returns.
 ///
 /// # Errors
 /// When the settings cannot be used, the records or Temporal do not come up in time or do not agree with this build,
@@ -113,7 +123,7 @@ pub async fn run(
     activities: Activities,
     registry: Registry,
     stop: CancellationToken,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Ended> {
     let Config { mut connection, namespace, converter, admin, build, promotion, tuning, interceptor } = config;
     tuning.check()?;
     let gauges = Gauges::register(&registry)?;
@@ -136,12 +146,13 @@ pub async fn run(
     connection.metrics_meter = telemetry_init(telemetry)?.get_temporal_metric_meter();
 
     let ready = tokio::select! {
-        () = stop.cancelled() => return Ok(()),
+        () = stop.cancelled() => return Ok(Ended::Stopped),
         ready = come_up(&connection, &namespace, &activities, &phases) => ready,
     };
     ready?;
 
-    let mut threads = Threads::new(stop.child_token());
+    let drain = stop.child_token();
+    let mut threads = Threads::new(drain.child_token());
     for place in &places {
         let mut options = place.queue.options(&tuning, &build, activities.clone())?;
         if let Some(interceptor) = &interceptor {
@@ -157,8 +168,10 @@ pub async fn run(
     phases.enter(Phase::Working);
     let mut beside = JoinSet::new();
     beside.spawn(gauges.keep(connection.clone(), namespace.clone()));
-    beside.spawn(stand::settle(build, promotion, connection, namespace, stop));
-    threads.supervise(&phases, tuning.graceful_shutdown).await
+    beside.spawn(stand::settle(build, promotion, connection, namespace, drain.clone()));
+    beside.spawn(memory::keep_below(tuning.memory_mib, memory::LOOK_EVERY, drain.clone()));
+    threads.supervise(&phases, tuning.graceful_shutdown).await?;
+    Ok(if stop.is_cancelled() { Ended::Stopped } else { Ended::OverMemory })
 }
 
 /// The SDK's part of one worker, on the threads there are.

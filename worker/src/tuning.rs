@@ -28,6 +28,9 @@ pub struct Tuning {
     /// How long a payout's next task may wait for the process that has it cached, in case that one was killed.
     /// Default 2 s.
     pub sticky_timeout: Duration,
+    /// More than so many MiB in memory, and the worker drains and ends, to be run again: the SDK never gives back all of
+    /// what an activity took. Without it, it goes on for as long as the system lets it. Default: none.
+    pub memory_mib: Option<NonZero<usize>>,
     /// How long calls under way may take to end once the worker is stopped, before they are cancelled; keep it below
     /// what the container is given. Default 20 s.
     pub graceful_shutdown: Duration,
@@ -50,6 +53,7 @@ impl Default for Tuning {
             workflow_tasks: 100,
             max_cached_workflows: 1000,
             sticky_timeout: Duration::from_secs(2),
+            memory_mib: None,
             graceful_shutdown: Duration::from_secs(20),
         }
     }
