@@ -13,14 +13,16 @@ pub(crate) async fn open_attempt(all: &Activities, input: OpenAttempt) -> Result
     let Some(newest) = all.records.newest_attempt(base).await? else {
         return Ok(refused(format!("there is no payout {base}: start it first")));
     };
+    // It was opened by an order that counted, and may not have been started since: whoever asks again starts it, and
+    // their order is about the attempt before, the newest that has a run.
+    if newest.outcome.is_none() && newest.attempt > 1 {
+        return Ok(AttemptOpening::UnderWay { request: request_of(&newest)? });
+    }
     let may = may(all, &newest.key, "retry", "", &input.order, input.signed.as_ref()).await?;
     if let Err(why) = may {
         return Ok(refused(why));
     }
     let request = request_of(&newest)?;
-    if newest.outcome.is_none() && newest.attempt > 1 {
-        return Ok(AttemptOpening::UnderWay { request });
-    }
     let read = match &newest.payout {
         Some(id) => Some(read(all, id).await?),
         None => None,

@@ -1,12 +1,21 @@
 //! Another attempt: only when it is proven that the one before cannot pay any more, and only one at a time.
 
+use std::time::Duration;
+
 use anyhow::Result;
 use futures::future::join_all;
-use remit_client::{Retried, Status};
+use remit::dev::Options;
+use remit_client::{Order, Retried, Status};
 use remit_domain::{Ending, Stage};
+use remit_workflows::{
+    names,
+    retry::{PayoutRetry, RetryOrder},
+};
 use serde_json::json;
+use temporalio_client::WorkflowStartOptions;
+use temporalio_common::data_converters::RawValue;
 
-use crate::harness::{World, order};
+use crate::harness::{People, STANDARD, World, order, quick};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payout_that_failed_is_paid_by_its_second_attempt_and_by_that_alone() -> Result<()> {
@@ -37,6 +46,45 @@ async fn a_payout_that_failed_is_paid_by_its_second_attempt_and_by_that_alone() 
         matches!(client.retry("retry-1", &order("once more"), None).await?, Retried::Started(s) if s.key.as_str() == "retry-1-retry-2")
     );
     world.outcome("retry-1").await?;
+    world.end().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_that_was_opened_and_never_started_is_started_by_asking_again() -> Result<()> {
+    let people = People::new(&["ana", "ben"])?;
+    let world =
+        World::with(Options { cadence: quick(), policy: people.policy(STANDARD), ..Options::default() }).await?;
+    let client = world.system.client();
+    world.start("opened-1", "1000000091").await?;
+    assert_eq!(world.outcome("opened-1").await?.ending, Ending::Failed);
+
+    // Whoever asked is gone before they start what was opened for them.
+    let order = Order { by: "ana".into(), why: "the bank is back".into() };
+    let expires = world.system.records().now().await? + Duration::from_secs(600);
+    let signed = people.signer("ana")?.order(client.namespace(), "opened-1", "retry", "", &order, expires);
+    let asked = RetryOrder {
+        external_id: "opened-1".into(),
+        by: order.by.clone(),
+        why: order.why.clone(),
+        signed: Some(signed.clone()),
+    };
+    let input = RawValue::from_value(&asked, client.temporal().data_converter().payload_converter());
+    let options = WorkflowStartOptions::new(names::QUEUE, "retry-opened-1").build();
+    client.temporal().start_workflow(PayoutRetry::run, input, options).await?.get_result(Default::default()).await?;
+    assert_eq!(world.system.records().newest_attempt("opened-1").await?.map(|row| row.attempt), Some(2));
+
+    // Signed for the only attempt that has a run, which is what `remit payout retry` sees.
+    let again = client.retry("opened-1", &order, Some(signed.clone())).await?;
+    assert!(matches!(&again, Retried::UnderWay(it) if it.key.as_str() == "opened-1-retry-1"), "{again:?}");
+    world
+        .status_when("opened-1", "its end", |s: &Status| s.request.attempt.number() == 2 && s.outcome.is_some())
+        .await?;
+    assert_eq!(world.total("opened-1-retry-1", "createsAccepted").await?, 1);
+
+    // That order opens nothing more.
+    let once_more = client.retry("opened-1", &order, Some(signed)).await?;
+    assert!(matches!(&once_more, Retried::Refused { why } if why.contains("another order")), "{once_more:?}");
+    assert_eq!(world.system.records().newest_attempt("opened-1").await?.map(|row| row.attempt), Some(2));
     world.end().await
 }
 
