@@ -31,7 +31,7 @@ pub fn enter() {
         let trial = trial.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
         if trial.is_ok_and(|status| status.success()) {
             let mut again = Command::new("unshare");
-            again.args(way).arg("--").arg(program).args(std::env::args_os().skip(1)).env(OWN_MOUNTS, "1");
+            again.args(way).arg("--").arg(&program).args(std::env::args_os().skip(1)).env(OWN_MOUNTS, "1");
             // Comes back only when it failed.
             let _ = again.exec();
         }

@@ -69,6 +69,9 @@ fn a_good_file_is_read_as_it_is_meant() {
     assert_eq!((*limit, *window_seconds), (MicroUsd(1), 86_400));
     assert!(per.contains(&Dimension::Counterparty) && per.contains(&Dimension::Asset) && per.len() == 2);
     assert_eq!(policy.warnings(), []);
+    let lax = GOOD.replace("unsigned_starts = \"block\"", "unsigned_starts = \"allow\"");
+    let lax = Policy::read(&lax.replace("unsigned = \"refuse\"", "unsigned = \"allow\"")).expect("a policy");
+    assert!(lax.unsigned_starts && lax.allows_unsigned_orders());
 }
 
 #[test]
