@@ -120,7 +120,9 @@ fn a_signed_revision_that_is_no_policy_stops_everything_until_a_good_one_follows
     let all = chain();
     let broken = signed(Revision::make(4, Some(all[2].hash.clone()), "name = 1", "ana", ""), &["ana", "ben"]);
     let mut all = [all, vec![broken.clone()]].concat();
-    assert!(matches!(in_force(&all, 2), Err(RevisionProblem::Unreadable { number: 4, .. })));
+    let problem = in_force(&all, 2).expect_err("no policy");
+    assert!(matches!(problem, RevisionProblem::Unreadable { number: 4, .. }), "{problem:?}");
+    assert!(problem.to_string().starts_with("revision 4 is in force and no policy: "), "{problem}");
     all.push(signed(Revision::make(5, Some(broken.hash), &content(5), "ana", ""), &["ana", "ben"]));
     assert_eq!(in_force(&all, 2), Ok(Some(5)));
 }
