@@ -86,6 +86,8 @@ async fn a_payout_that_is_held_back_is_confirmed_only_after_the_release() -> Res
     world.status_when("hold-1", "the wait", waits).await?;
     assert_eq!(client.hold("hold-1", &order("beneficiary called")).await?.answer, Verdict::Accepted);
     assert_eq!(client.hold("hold-1", &order("me too")).await?.answer, Verdict::Refused);
+    // Whoever had no answer asks again.
+    assert_eq!(client.hold("hold-1", &order("beneficiary called")).await?.answer, Verdict::Accepted);
     world.instruct("hold-1").await?;
     let held = |status: &Status| status.stage == Stage::OnHold && status.until.is_some();
     let status = world.status_when("hold-1", "the hold", held).await?;

@@ -12,7 +12,7 @@ use remit_workflows::{
     retry::{PayoutRetry, RetryOrder},
 };
 use serde_json::json;
-use temporalio_client::WorkflowStartOptions;
+use temporalio_client::{NamespacedClient, WorkflowStartOptions};
 use temporalio_common::data_converters::RawValue;
 
 use crate::harness::{People, STANDARD, World, order, quick};

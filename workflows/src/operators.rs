@@ -49,6 +49,10 @@ impl Job {
         }
         let (standing, stage) = ctx.state(|wf| (wf.standing.clone(), wf.input.as_ref().map(|s| s.stage).ok()));
         if let Some(first) = standing.hold {
+            // The same order again: whoever gave it may have had no answer.
+            if first == order {
+                return accepted(stage.unwrap_or(Stage::OnHold), "it is held back already by this order");
+            }
             return self.refused(ctx, format!("it is held back already by {first}"));
         }
         if standing.parked {

@@ -225,7 +225,7 @@ async fn a_relay_is_ready_while_it_can_take_events_and_alive_in_any_case() {
 
 #[tokio::test]
 async fn a_client_that_dawdles_is_cut_off() {
-    let relay = Relay::start(Temporal::Takes(Nudged::Delivered)).await;
+    let relay = Relay::hurried().await;
     let head = "POST /webhooks/dfns HTTP/1.1\r\nhost: relay\r\n";
     let with_body = format!("{head}content-length: 100\r\n\r\nonly this");
     for (sent, answer) in [(head, ""), (with_body.as_str(), "HTTP/1.1 408")] {

@@ -153,7 +153,7 @@ async fn without_records_only_a_run_that_has_it_or_is_over_is_an_answer() {
 
 #[tokio::test]
 async fn a_database_that_hangs_leaves_time_to_tell_temporal() {
-    let relay = Relay::start(Temporal::Takes(Nudged::Delivered)).await;
+    let relay = Relay::hurried().await;
     let mut lock = writer(&relay).await;
     lock.execute("BEGIN IMMEDIATE").await.unwrap();
     let begun = Instant::now();

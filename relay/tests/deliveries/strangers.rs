@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use remit_client::Nudged;
 use remit_relay::Limits;
 use serde_json::json;
 use tokio::{
@@ -13,7 +12,7 @@ use tokio::{
 
 use crate::{
     forged::nothing_came_of_it,
-    support::{PATIENCE, Relay, SECRET, Temporal, action_required, sign},
+    support::{PATIENCE, Relay, SECRET, action_required, sign},
 };
 
 const PATH: &str = "/webhooks/dfns";
@@ -304,8 +303,7 @@ async fn what_does_not_end_is_cut_off_and_not_remembered() {
 
 #[tokio::test]
 async fn what_says_nothing_for_ever_is_cut_off_in_time() {
-    // Two seconds for a request.
-    let relay = Relay::start(Temporal::Takes(Nudged::Delivered)).await;
+    let relay = Relay::hurried().await;
     let head = format!("POST {PATH} HTTP/1.1\r\nhost: relay\r\ntransfer-encoding: chunked\r\n\r\n");
     // A chunk whose size is written with zeros in front, and never comes to its first other digit.
     taken_of(&relay, &head, "0".repeat(64 * 1024).as_bytes()).await;

@@ -92,18 +92,25 @@ impl Relay {
         upkeep: Upkeep,
         before: impl AsyncFnOnce(&Records),
     ) -> Self {
-        let limits = Limits {
-            event: Duration::from_millis(400),
-            head: Duration::from_millis(300),
-            request: Duration::from_secs(2),
-            ..Limits::default()
-        };
+        // As it ships where that is waited for, and else time for whatever this machine does beside.
+        let event = if let Temporal::Hangs = temporal { Limits::default().event } else { PATIENCE };
+        let limits = Limits { event, head: PATIENCE, request: PATIENCE, ..Limits::default() };
         Self::limited(temporal, secrets, upkeep, limits, before).await
     }
 
-    /// A relay that has time, whatever else this machine does.
+    /// A relay with these limits that has time for the rest.
     pub async fn patient(limits: Limits) -> Self {
-        let limits = Limits { event: PATIENCE, head: PATIENCE, request: PATIENCE, ..limits };
+        Self::given(Limits { event: PATIENCE, head: PATIENCE, request: PATIENCE, ..limits }).await
+    }
+
+    /// A relay that waits for nobody: for tests that wait until it gives up.
+    pub async fn hurried() -> Self {
+        let event = Duration::from_millis(400);
+        let (head, request) = (Duration::from_millis(300), Duration::from_secs(2));
+        Self::given(Limits { event, head, request, ..Limits::default() }).await
+    }
+
+    async fn given(limits: Limits) -> Self {
         let secrets = Secrets::Given(vec![SECRET.into()]);
         Self::limited(Temporal::Takes(Nudged::Delivered), secrets, Upkeep::default(), limits, async |_| {}).await
     }
