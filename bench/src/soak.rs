@@ -242,9 +242,9 @@ async fn agree(figures: &mut Figures, system: &System, count: usize) -> Result<(
     // Fees are paid in the network's own coin.
     let wallet = organisation.wallet("Polygon")?.id.as_str();
     let rows = ledger["balances"].as_array().into_iter().flatten();
-    let row = rows.filter(|row| row["walletId"] == wallet);
-    let native = |row: &&Value| row["asset"].as_str().is_some_and(|asset| asset.starts_with("native"));
-    let row = row.filter(|row| !native(row)).next().context("the wallet's balance")?;
+    let native = |row: &Value| row["asset"].as_str().is_some_and(|asset| asset.starts_with("native"));
+    let mut rows = rows.filter(|row| row["walletId"] == wallet && !native(row));
+    let row = rows.next().context("the wallet's balance")?;
     let moved: i128 = row["moved"].as_str().unwrap_or_default().parse().context("what moved")?;
     let due = i128::try_from(count)? * AMOUNT;
     figures.add("wallet", "difference from what was asked for", "units", (moved + due) as f64);

@@ -76,7 +76,6 @@ impl Report {
         faults: Value,
         ended_by_themselves: Vec<(String, String, String)>,
         attacks: [u64; 2],
-        out_of_room: Option<usize>,
         took: Took,
     ) -> Self {
         let mut blows = BTreeMap::new();
@@ -100,7 +99,7 @@ impl Report {
             faults,
             attacks,
             ended_by_themselves,
-            out_of_room,
+            out_of_room: None,
             settled: books.settled.clone(),
             woken: books.woken.iter().cloned().collect(),
             provider: totals.filter_map(|(what, times)| Some((what.clone(), times.as_u64()?))).collect(),

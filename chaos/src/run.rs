@@ -187,16 +187,16 @@ async fn within(
     books.keep(folder)?;
     let findings = audit(&books);
     let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-    Ok(Report::new(
+    let report = Report::new(
         &books,
         findings,
         coverage.table(),
         plan_struck,
         system.ended.all(),
         [&attacks.webhooks, &attacks.lies].map(|count| count.load(Ordering::Relaxed)),
-        system.disk.is_small().then(|| out_of_room(folder)),
         Took { start_ms: ms(up), payouts_ms: ms(ended - up), audit_ms: ms(begun.elapsed() - ended) },
-    ))
+    );
+    Ok(Report { out_of_room: system.disk.is_small().then(|| out_of_room(folder)), ..report })
 }
 
 /// How many lines of the logs name the full disk, in the words of the records.

@@ -106,7 +106,7 @@ fn signed(json: Option<&Value>) -> Option<Signed> {
     let of = |name: &str, at: usize| match json {
         Value::Object(all) => all.get(name)?.as_str().map(str::to_owned),
         Value::Array(all) if all.len() == 2 => all.get(at)?.as_str().map(str::to_owned),
-        _ => None,
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => None,
     };
     Some(Signed { statement: of("statement", 0)?, signature: of("signature", 1)? })
 }
