@@ -118,8 +118,9 @@ fn any_of_several_secrets_will_do_and_an_empty_one_never_does() {
 #[test]
 fn a_signed_body_of_another_shape_is_refused_and_named() {
     for (body, expected) in [
-        ("not json".to_owned(), "expected"),
-        ("[]".to_owned(), "invalid"),
+        ("not json".to_owned(), "expected an object"),
+        ("[]".to_owned(), "expected an object"),
+        ("{".to_owned(), "EOF"),
         (format!(r#"{{"kind":"k","data":{{}},"timestampSent":{SENT}}}"#), "`id`"),
         (r#"{"id":"w","kind":"k","data":{}}"#.to_owned(), "`timestampSent`"),
         (r#"{"id":"w","kind":"k","data":{},"timestampSent":"now"}"#.to_owned(), "string"),

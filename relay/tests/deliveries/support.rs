@@ -92,8 +92,8 @@ impl Relay {
         upkeep: Upkeep,
         before: impl AsyncFnOnce(&Records),
     ) -> Self {
-        // As it ships where that is waited for, and else time for whatever this machine does beside.
-        let event = if let Temporal::Hangs = temporal { Limits::default().event } else { PATIENCE };
+        // What was not delivered is tried again only after this, so it stays as it ships.
+        let event = Limits::default().event;
         let limits = Limits { event, head: PATIENCE, request: PATIENCE, ..Limits::default() };
         Self::limited(temporal, secrets, upkeep, limits, before).await
     }
