@@ -168,6 +168,7 @@ MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=
             assert!(!refused.contains(&secret[..20]), "{refused}");
         }
         assert!(x25519.parse::<PublicKey>().expect_err("refused").to_string().contains("1.3.101.110"));
+        assert!("ana".parse::<PublicKey>().expect_err("refused").to_string().contains("begins otherwise"));
     }
 
     #[test]

@@ -318,3 +318,12 @@ fn period(seconds: u32) -> String {
         s => format!("{s} s"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_period_is_said_in_the_largest_unit_that_fits() {
+        let all = [604_800, 86_400, 7_200, 5_400, 60, 61].map(super::period);
+        assert_eq!(all, ["7 days", "24 h", "2 h", "90 min", "1 min", "61 s"]);
+    }
+}
