@@ -149,8 +149,8 @@ section! {
         /// 1000; more than about 1000 in a shard cost more than they save.
         cached_payouts: usize = "REMIT_WORKER_CACHED_PAYOUTS",
         /// `REMIT_WORKER_MEMORY`: a worker that holds more than so many MiB drains and begins anew, in the same process
-        /// number; 0 lets it grow. Default 1024: about 100 for itself, what the cached payouts take, and half a KiB for
-        /// each activity it ever ran.
+        /// number; 0 lets it grow. Default 1024: a worker begins with about 40, adds about 0.1 for each cached payout
+        /// (docs/performance.md), and a little for each activity it ever ran, which the SDK does not give back.
         memory: usize = "REMIT_WORKER_MEMORY",
         /// `REMIT_DEPLOYMENT`: name of the worker deployment that this worker's build is a version of. A payout is then
         /// finished by the build that began it, and new ones go to the version that is current. Default: none, and any

@@ -8,13 +8,13 @@ use clap::builder::RangedU64ValueParser;
 use futures::{StreamExt, TryStreamExt, stream};
 use remit_client::{About, Nudged, ProviderEvent};
 use serde_json::json;
-use temporalio_client::WorkflowCountOptions;
 
 use crate::{
-    figures::{Aim, Figures, Told, per_second, tell},
+    figures::{Aim, Figures, per_second, tell},
     machine::Machine,
     open::{Open, PATIENCE},
     process::{Usage, temporal_server},
+    stage::until_completed,
     webhook, wire,
 };
 
@@ -174,17 +174,7 @@ fn since(after: Usage, before: Usage) -> f64 {
 
 /// Waits until all runs are completed, and sees that none ended otherwise.
 async fn until_ended(open: &Open, count: usize) -> Result<()> {
-    let (begun, mut told) = (Instant::now(), Told::default());
-    let temporal = open.system.client().temporal();
-    loop {
-        let ended = temporal.count_workflows("ExecutionStatus = 'Completed'", WorkflowCountOptions::default()).await?;
-        if ended.count() >= count {
-            break;
-        }
-        ensure!(begun.elapsed() < PATIENCE, "only {} of {count} have ended after {PATIENCE:?}", ended.count());
-        told.tell(|| format!("{} of {count} have ended", ended.count()));
-        tokio::time::sleep(Duration::from_millis(500)).await;
-    }
+    until_completed(&open.system, count, PATIENCE).await?;
     let ledger = open.system.organisation().control(reqwest::Method::GET, "/ledger", None).await?;
     let total = |name: &str| ledger["totals"][name].as_u64().unwrap_or(0);
     let totals = ["createsAccepted", "confirmCalls", "confirmsAccepted", "transfersConfirmed"].map(total);

@@ -12,7 +12,10 @@ use anyhow::{Context, Result, ensure};
 use clap::builder::RangedU64ValueParser;
 use remit::dev::{Begin, Options, System};
 use remit_tests::{Cost, recorded};
-use remit_worker::{history, replay::replay_all};
+use remit_worker::{
+    history,
+    replay::{Cuts, replay},
+};
 use serde_json::json;
 use temporalio_common::{data_converters::DataConverter, protos::temporal::api::history::v1::History};
 use tokio::{
@@ -97,11 +100,10 @@ fn histories() -> Result<Vec<(String, History)>> {
 
 async fn replayed(figures: &mut Figures, histories: &[(String, History)], repeats: usize) -> Result<()> {
     let (mut events, mut count) = (0, 0);
-    let all: Vec<History> = histories.iter().map(|(_, history)| history.clone()).collect();
     let (begun, before) = (Instant::now(), Usage::of(std::process::id())?);
     for _ in 0..repeats {
-        let replayed = replay_all(&all, &DataConverter::default(), LIMIT).await;
-        for (replayed, (name, _)) in replayed.into_iter().zip(histories) {
+        for (name, history) in histories {
+            let replayed = replay(history, &DataConverter::default(), Cuts::Whole, LIMIT).await;
             events += replayed.with_context(|| format!("{name} does not replay"))?.events;
             count += 1;
         }

@@ -11,17 +11,15 @@ use clap::builder::RangedU64ValueParser;
 use futures::{StreamExt, TryStreamExt, stream};
 use remit::dev::{Begin, Options, PAYER, System};
 use remit_activities::PollCadence;
-use remit_dfns::{PageQuery, UpdateWebhook};
 use remit_domain::PayoutRequest;
 use reqwest::Method;
 use serde_json::{Value, json};
-use temporalio_client::WorkflowCountOptions;
 
 use crate::{
     figures::{Figures, Told, tell},
     machine::Machine,
     process::{Process, Role, Usage, free_address, temporal_server},
-    stage::{AMOUNT, UNLIMITED, folder, request},
+    stage::{AMOUNT, UNLIMITED, folder, request, runs, until_completed, webhooks_to},
 };
 
 /// Flags of `bench soak`.
@@ -116,11 +114,7 @@ async fn soak(figures: &mut Figures, args: &Args, system: &System, files: &Path,
     let worker = Role::start("worker", &[], environment.iter().cloned().chain(bound), &worker_log).await?;
     let listen = free_address()?;
     let relay = Role::start("relay", &["--listen", &listen], environment, &log("bench-relay.log")).await?;
-    let dfns = system.dfns(PAYER)?;
-    for subscription in dfns.webhooks(&PageQuery::default()).await?.items {
-        let url = Some(format!("http://{listen}/webhooks/dfns"));
-        dfns.update_webhook(&subscription.id, &UpdateWebhook { url, ..UpdateWebhook::default() }).await?;
-    }
+    webhooks_to(&system.dfns(PAYER)?, &format!("http://{listen}/webhooks/dfns")).await?;
     let organisation = system.organisation();
     let plan = json!({"seed": args.seed, "serverErrors": 4, "answersLost": 4, "timeouts": 1, "timeoutMs": 11_000,
                       "webhooksDoubled": 15, "webhooksShuffled": 15, "webhooksLost": 5});
@@ -133,7 +127,7 @@ async fn soak(figures: &mut Figures, args: &Args, system: &System, files: &Path,
         pay(system, count, args.rate, begun).await?;
         let struck = organisation.control(Method::GET, "/plan", None).await?;
         organisation.control(Method::DELETE, "/plan", None).await?;
-        until_ended(system, count).await?;
+        until_completed(system, count, PATIENCE).await?;
         Ok::<_, anyhow::Error>(struck)
     };
     let looking = look(system, (&worker.process, &relay.process), files, begun, &mut samples);
@@ -171,24 +165,6 @@ async fn pay(system: &System, count: usize, rate: u32, begun: Instant) -> Result
     starts.buffer_unordered(AT_ONCE).try_for_each(async |()| Ok(())).await
 }
 
-async fn counted(system: &System, query: &str) -> Result<usize> {
-    let temporal = system.client().temporal();
-    Ok(temporal.count_workflows(query, WorkflowCountOptions::default()).await?.count())
-}
-
-async fn until_ended(system: &System, count: usize) -> Result<()> {
-    let (begun, mut told) = (Instant::now(), Told::default());
-    loop {
-        let ended = counted(system, "ExecutionStatus = 'Completed'").await?;
-        if ended >= count {
-            return Ok(());
-        }
-        ensure!(begun.elapsed() < PATIENCE, "only {ended} of {count} have ended {PATIENCE:?} after the last start");
-        told.tell(|| format!("{ended} of {count} have ended"));
-        tokio::time::sleep(Duration::from_secs(1)).await;
-    }
-}
-
 /// Looks, for ever.
 async fn look(
     system: &System,
@@ -207,7 +183,7 @@ async fn look(
             server: Usage::of(temporal_server()?)?,
             records: size(files, "records.db")?,
             temporal: size(files, "temporal.db")?,
-            open: counted(system, "ExecutionStatus = 'Running'").await?,
+            open: runs(system, "Running").await?,
         };
         told.tell(|| sample.to_string());
         samples.push(sample);

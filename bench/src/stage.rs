@@ -18,7 +18,7 @@ use remit_activities::PollCadence;
 use remit_dfns::{Dfns, ListPayouts, PageQuery, PayoutStatus, UpdateWebhook};
 use remit_domain::PayoutRequest;
 use serde_json::{Value, json};
-use temporalio_client::WorkflowStartOptions;
+use temporalio_client::{WorkflowCountOptions, WorkflowStartOptions};
 
 use crate::{
     bare_worker::BarePayout,
@@ -88,11 +88,7 @@ impl Stage {
         let system = system.await?;
         let dfns = system.dfns(PAYER)?;
         let receiver = Receiver::start().await?;
-        // The same subscription with its secret, which the relay knows, at another address.
-        for subscription in dfns.webhooks(&PageQuery::default()).await?.items {
-            let to = UpdateWebhook { url: Some(receiver.url.clone()), ..UpdateWebhook::default() };
-            dfns.update_webhook(&subscription.id, &to).await?;
-        }
+        webhooks_to(&dfns, &receiver.url).await?;
         Ok(Self { system, receiver, dfns, cadence })
     }
 
@@ -270,6 +266,36 @@ pub fn request(system: &System, id: &str) -> Result<Value> {
         "destination": {"kind": "Bank", "provider": "Borderless", "accountId": "acc-1", "instructionsId": "pi-1",
                         "currency": "BRL", "country": "BR", "purpose": "salary payment"},
     }))
+}
+
+/// Sends the provider's webhooks to another address: the same subscriptions with their secrets, which the relay knows.
+pub async fn webhooks_to(dfns: &Dfns, url: &str) -> Result<()> {
+    for subscription in dfns.webhooks(&PageQuery::default()).await?.items {
+        let to = UpdateWebhook { url: Some(url.to_owned()), ..UpdateWebhook::default() };
+        dfns.update_webhook(&subscription.id, &to).await?;
+    }
+    Ok(())
+}
+
+/// How many runs have this status.
+pub async fn runs(system: &System, status: &str) -> Result<usize> {
+    let query = format!("ExecutionStatus = '{status}'");
+    let counted = system.client().temporal().count_workflows(query, WorkflowCountOptions::default()).await?;
+    Ok(counted.count())
+}
+
+/// Waits until so many runs are completed.
+pub async fn until_completed(system: &System, count: usize, patience: Duration) -> Result<()> {
+    let (begun, mut told) = (Instant::now(), Told::default());
+    loop {
+        let ended = runs(system, "Completed").await?;
+        if ended >= count {
+            return Ok(());
+        }
+        ensure!(begun.elapsed() < patience, "only {ended} of {count} have ended after {patience:?}");
+        told.tell(|| format!("{ended} of {count} have ended"));
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
 }
 
 /// Where the system keeps its files, and logs can go.

@@ -42,10 +42,10 @@ const EXAMPLES: &str = "Examples:
 
 Starts everything on loopback, each part a process of its own: Temporal's dev server with a database file, the sandbox,
 a relay, two workers, two starters. While payouts are open it kills workers, relay and server (SIGKILL, 3 : 2 : 1),
-lets them stand still for seconds, locks the records, fills their disk, and lets the provider fail by plan and by aim; people approve, call
-off, hold, release, resolve and retry; one attacker forges webhooks, another lies to Temporal. Then an auditor that
-shares no code with the system compares what the starters were told, the records, what the runs returned and the
-provider's ledger, payout by payout and to the unit. The last line says all figures.
+lets them stand still for seconds, locks the records, fills their disk, and lets the provider fail by plan and by aim;
+people approve, call off, hold, release, resolve and retry; one attacker forges webhooks, another lies to Temporal. Then
+an auditor that shares no code with the system compares what the starters were told, the records, what the runs returned
+and the provider's ledger, payout by payout and to the unit. The last line says all figures.
 
 Everything comes from --seed but the moments at which processes race; the same seed runs the same payouts, faults and
 kills again.

@@ -1,5 +1,6 @@
-//! What goes wrong in the house: processes are killed, stand still, the records are locked, their disk is full. All from the
-//! seed: which, when, how. Half of the kills of workers go to one that is in the middle of a create or a Confirm, where there is one.
+//! What goes wrong in the house: processes are killed, stand still, the records are locked, their disk is full. All from
+//! the seed: which, when, how. Half of the kills of workers go to one that is in the middle of a create or a Confirm,
+//! where there is one.
 
 use std::{
     path::Path,

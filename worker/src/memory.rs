@@ -1,5 +1,5 @@
 //! The bound on a worker's memory. Temporal's SDK 1.1 keeps a little of every activity for as long as its worker lives
-//! (about half a KiB, docs/performance.md), so a worker that lives long enough grows without end. Above the bound it
+//! (the handle by which it could be cancelled), so a worker that lives long enough grows without end. Above the bound it
 //! drains, as when it is stopped, and whoever started it lets it begin anew.
 
 use std::{num::NonZero, time::Duration};

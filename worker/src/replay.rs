@@ -122,25 +122,6 @@ pub async fn replay(
     Ok(replayed)
 }
 
-/// Replays whole histories, as [`replay`] does one. Many times faster than one by one, since they share a replayer.
-pub async fn replay_all(
-    histories: &[History],
-    converter: &DataConverter,
-    limit: Duration,
-) -> Vec<Result<Replayed, Failure>> {
-    let shared = histories.iter().filter(|history| usable(history).is_ok());
-    let shared = shared.map(|history| beginning(history, whole(history))).collect();
-    if together(shared, converter, limit).await.is_ok() {
-        return histories.iter().map(|history| usable(history).map(|()| Replayed::of(history))).collect();
-    }
-    // Which of them, and why.
-    let mut results = Vec::with_capacity(histories.len());
-    for history in histories {
-        results.push(replay(history, converter, Cuts::Whole, limit).await);
-    }
-    results
-}
-
 /// The replayer waits for ever for what these would never give it.
 fn usable(history: &History) -> Result<(), Failure> {
     let unusable = |why: &str| Err(Failure::Unusable(why.to_owned()));
