@@ -22,6 +22,7 @@ mod operators;
 mod orders_of_events;
 mod policies;
 mod privacy;
+mod queries;
 mod races;
 mod retries;
 mod starts;

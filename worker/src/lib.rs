@@ -9,6 +9,7 @@ mod gauges;
 pub mod history;
 mod memory;
 mod phase;
+mod queries;
 mod queues;
 pub mod replay;
 mod sdk_metrics;
@@ -28,11 +29,8 @@ use temporalio_common::{
     data_converters::DataConverter,
     telemetry::{TelemetryOptions, metrics::CoreMeter, telemetry_init},
 };
-use temporalio_sdk::{
-    Runtime,
-    interceptors::{ActivityInboundInterceptor, ExecuteActivityInput, ExecuteActivityOutput, Next},
-    runtime::RuntimeOptions,
-};
+use temporalio_sdk::interceptors::{ActivityInboundInterceptor, ExecuteActivityInput, ExecuteActivityOutput, Next};
+use temporalio_sdk_core::{CoreRuntime, RuntimeOptions};
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -175,11 +173,11 @@ pub async fn run(
 }
 
 /// The SDK's part of one worker, on the threads there are.
-fn runtime(meter: ShardMeter) -> anyhow::Result<Runtime> {
+fn runtime(meter: ShardMeter) -> anyhow::Result<CoreRuntime> {
     let meter: Arc<dyn CoreMeter> = Arc::new(meter);
     let telemetry = TelemetryOptions::builder().metrics(meter).build();
     let options = RuntimeOptions::builder().telemetry_options(telemetry).build().map_err(anyhow::Error::msg)?;
-    Ok(Runtime::from_current_tokio(options)?)
+    CoreRuntime::new_assume_tokio(options)
 }
 
 /// Waits until the records answer and Temporal knows what it must know.

@@ -1,17 +1,19 @@
 //! One thread for each worker, since all workflow code of a worker runs on one; and their common end.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, anyhow};
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use temporalio_client::{ClientOptions, ConnectionOptions};
-use temporalio_sdk::{Runtime, Worker, WorkerOptions};
+use temporalio_client::{ClientOptions, ConnectionOptions, NamespacedClient};
+use temporalio_sdk::{Worker, WorkerOptions};
+use temporalio_sdk_core::{CoreRuntime, init_worker};
 use tokio::{runtime::Handle, sync::oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     connect_as,
     phase::{Phase, Phases},
+    queries::ForgetAsked,
     queues::Place,
 };
 
@@ -33,7 +35,7 @@ impl Threads {
     pub(crate) fn start(
         &mut self,
         place: Place,
-        runtime: Runtime,
+        runtime: CoreRuntime,
         connection: ConnectionOptions,
         client: ClientOptions,
         options: WorkerOptions,
@@ -88,14 +90,18 @@ impl Threads {
 }
 
 async fn work(
-    runtime: &Runtime,
+    runtime: &CoreRuntime,
     connection: ConnectionOptions,
     client: ClientOptions,
-    options: WorkerOptions,
+    mut options: WorkerOptions,
     end: CancellationToken,
 ) -> anyhow::Result<()> {
     let client = connect_as(connection, client).await?;
-    let mut worker = Worker::new(runtime, client, options)?;
+    // As `Worker::new` does it, but for a hand on the core.
+    let config = options.to_core_options(client.namespace(), client.identity()).map_err(anyhow::Error::msg)?;
+    let core = Arc::new(init_worker(runtime, config, client.connection().clone())?);
+    options.worker_interceptor(ForgetAsked::new(Arc::clone(&core)));
+    let mut worker = Worker::new_from_core_options(core, client.options().clone(), options)?;
     let shut_down = worker.shutdown_handle();
     let watch = tokio::spawn(async move {
         end.cancelled().await;
