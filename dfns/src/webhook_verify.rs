@@ -295,7 +295,7 @@ fn signature_bytes(header: &str) -> Result<[u8; 32], VerifyError> {
         return Err(VerifyError::MalformedSignature);
     }
     for (byte, pair) in tag.iter_mut().zip(hex.chunks_exact(2)) {
-        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+        *byte = digit(pair[0])? * 16 + digit(pair[1])?;
     }
     Ok(tag)
 }

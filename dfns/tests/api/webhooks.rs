@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use remit_dfns::{EventKind, ExecutionStatus, TransferStatus, Verified, VerifyError, Webhook};
 use ring::hmac;
 use secrecy::SecretString;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::harness::vectors;
 
@@ -201,10 +201,24 @@ fn a_kind_we_do_not_know_is_accepted_and_kept() {
 }
 
 #[test]
+fn an_event_written_as_one_text_says_all_but_how_it_was_delivered() {
+    let webhook = delivered(include_str!("../../fixtures/deliveries/payout.action.required.json")).expect("a delivery");
+    let written: Value = serde_json::from_slice(&webhook.to_json()).expect("JSON");
+    let expected = json!({
+        "id": webhook.id(), "kind": "payout.action.required", "date": "2026-09-01T10:00:00Z", "data": webhook.data(),
+    });
+    assert_eq!(written, expected);
+    let undated = with_data("k", r#"{"amount": 12345678901234567890.10}"#).to_json();
+    let expected = r#"{"id":"whe-1","kind":"k","data":{"amount": 12345678901234567890.10}}"#;
+    assert_eq!(String::from_utf8_lossy(&undated), expected, "figures stay as they came");
+}
+
+#[test]
 fn printing_a_webhook_shows_nothing_of_its_data() {
     let body = include_str!("../../fixtures/deliveries/payout.action.required.json");
     let raw = Webhook::new(Bytes::from_static(body.as_bytes()), Some("sha256=secretish"));
     let printed = format!("{raw:?} {:?}", delivered(body).expect("a delivery"));
     assert!(printed.contains("whe-6mkjc-t3m1r-nt68nqnrstohvsmo"), "{printed}");
+    assert!(printed.contains(&format!("bytes: {}", body.len())), "{printed}");
     assert!(!printed.contains("0x1234") && !printed.contains("secretish"), "{printed}");
 }
