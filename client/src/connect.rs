@@ -175,6 +175,8 @@ enum Judged {
     Settings(String),
 }
 
+// One kind exists only where somebody turns the SDK's feature "experimental" on, as the worker does.
+#[allow(clippy::wildcard_enum_match_arm)]
 fn judge(error: &ClientConnectError) -> Judged {
     match error {
         ClientConnectError::TonicTransportError(cause) => Judged::Away(innermost(cause)),
