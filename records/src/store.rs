@@ -82,6 +82,9 @@ impl Records {
                 let place = Arc::clone(&settings);
                 Box::pin(async move { prepare_connection(&place, connection, patience).await })
             })
+            // Where SQLite took a transaction back by itself, as on a full disk, sqlx fails to take it back once more,
+            // and counts the connection as within it for ever.
+            .before_acquire(|connection, _| Box::pin(std::future::ready(Ok(!connection.is_in_transaction()))))
             .connect_lazy_with(to);
         Ok(Self { pool, place, patience })
     }
@@ -249,6 +252,24 @@ mod tests {
             sqlx::query_as("PRAGMA synchronous").fetch_one(&records.pool).await.expect("synchronous");
 
         assert_eq!((mode.as_str(), synchronous), ("wal", 2), "2 is FULL");
+        records.close().await;
+    }
+
+    #[tokio::test]
+    async fn a_transaction_that_sqlite_took_back_itself_is_not_in_the_way_of_the_next() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let url = format!("sqlite://{}", folder.path().join("records.db").display());
+        let records = Records::open(&url).await.expect("opens");
+        sqlx::query("CREATE TABLE once (n INTEGER UNIQUE)").execute(&records.pool).await.expect("a table");
+
+        // As it does on a full disk.
+        let mut taken_back = records.begin().await.expect("begins");
+        let twice = "INSERT OR ROLLBACK INTO once VALUES (1), (1)";
+        sqlx::query(twice).execute(&mut *taken_back).await.expect_err("not twice");
+        drop(taken_back);
+
+        let next = records.begin().await.expect("begins again");
+        next.rollback().await.expect("nothing to keep");
         records.close().await;
     }
 }
