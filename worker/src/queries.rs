@@ -5,6 +5,7 @@
 //! task does come, its own new events are worked through in an activation of their own, while a replay takes both
 //! together. What the run decided then differs from every replay of it (`[TMPRL1100]`), and it stands still for ever.
 //! Without memory of what the query showed it, the run takes the way of a replay from the start.
+//! What else there was: docs/decisions/0012-forgotten-after-a-query.md.
 
 use std::sync::Arc;
 
