@@ -1,6 +1,7 @@
 //! What a policy does, in facts.
 
 mod approving;
+mod cases;
 mod golden;
 mod model;
 mod reading;
