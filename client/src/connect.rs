@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use remit_codec::Codec;
 use temporalio_client::{
-    Client, ClientOptions, Connection, ConnectionOptions,
+    Client, ClientOptions, Connection, ConnectionOptions, GrpcCompression,
     envconfig::{ClientConfigProfile, ConfigError, DataSource, LoadClientConfigProfileOptions},
     errors::ClientConnectError,
     tonic::Code,
@@ -137,6 +137,9 @@ impl TemporalOptions {
         let namespace = self.namespace.clone().or_else(|| profile.namespace.clone());
         let mut connection = ConnectionOptions::try_from(profile).map_err(settings)?;
         connection.connect_timeout = Some(ONE_TRY);
+        // What we send is small; the SDK's gzip makes a new compressor of 300 KB for each request, and it was a tenth of a
+        // worker's processor time.
+        connection.grpc_compression = GrpcCompression::None;
         let converter = self.codec.as_ref().map(Codec::converter).unwrap_or_default();
         Ok(Target { connection, namespace: namespace.unwrap_or_else(|| "default".to_owned()), converter })
     }
