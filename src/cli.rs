@@ -92,6 +92,7 @@ impl Command {
     fn voice(&self) -> Voice {
         match self {
             Self::Worker(_) | Self::Relay(_) | Self::Sandbox(_) => Voice::Role,
+            Self::Replay(_) => Voice::Replay,
             Self::Dev(_)
             | Self::Demo(_)
             | Self::Payout(_)
@@ -104,8 +105,7 @@ impl Command {
             | Self::Screening(_)
             | Self::Codec(_)
             | Self::Doctor(_)
-            | Self::Deployment(_)
-            | Self::Replay(_) => Voice::Person,
+            | Self::Deployment(_) => Voice::Person,
         }
     }
 }
@@ -196,9 +196,10 @@ mod tests {
     }
 
     #[test]
-    fn roles_talk_and_commands_are_quiet() {
+    fn roles_talk_commands_are_quiet_and_old_warnings_are_not_given_again() {
         let voice = |line: &[&str]| Cli::try_parse_from(line).expect("it is understood").command.voice();
         assert_eq!(voice(&["remit", "worker"]), Voice::Role);
         assert_eq!(voice(&["remit", "payout", "list"]), Voice::Person);
+        assert_eq!(voice(&["remit", "replay", "a.binpb"]), Voice::Replay);
     }
 }

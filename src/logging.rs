@@ -31,6 +31,8 @@ impl std::str::FromStr for LogFormat {
 pub enum Voice {
     /// A person typed the command: warnings and errors, as lines.
     Person,
+    /// A person has recorded payouts replayed: what those had to say is old, and nobody has to look at it now.
+    Replay,
     /// A process that runs for months: everything from `info` on; JSON unless stderr is a terminal.
     Role,
 }
@@ -43,13 +45,14 @@ const LIBRARIES: &str = "temporalio_client=warn,temporalio_common=warn,temporali
 pub fn init(format: Option<LogFormat>, voice: Voice) {
     let usual = match voice {
         Voice::Person => "warn".to_owned(),
+        Voice::Replay => "warn,remit_workflows=error".to_owned(),
         Voice::Role => format!("info,{LIBRARIES}"),
     };
     let filter = std::env::var("RUST_LOG").ok().filter(|text| !text.is_empty());
     let filter = EnvFilter::builder().parse_lossy(filter.as_deref().unwrap_or(&usual));
     let format = format.unwrap_or(match voice {
         Voice::Role if !std::io::stderr().is_terminal() => LogFormat::Json,
-        Voice::Person | Voice::Role => LogFormat::Human,
+        Voice::Person | Voice::Replay | Voice::Role => LogFormat::Human,
     });
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // Fails only when logging was started before, by a test.

@@ -143,7 +143,7 @@ async fn measure(figures: &mut Figures, open: &Open, of: &str, count: usize, cac
         let body = webhook::body(n, &payouts[n].id, &payouts[n].key, "Processing", now);
         *bytes = webhook::request(&open.webhooks, &body, &webhook::signature(open.secret(), &body));
     });
-    let confirmed = open.until_called("POST /payouts/{}/action", count, "are confirmed");
+    let confirmed = open.until_called("POST /payouts/{}/action", count, "are confirmed", |_| ());
     tokio::try_join!(webhooks, confirmed)?;
     figures.add(of, "confirmed in a second", "", per_second(count, begun.elapsed()));
     figures.add(of, "worker CPU until all are confirmed", "s", since(open.worker()?, held));

@@ -12,6 +12,7 @@ use remit_domain::PayoutRequest;
 use reqwest::Method;
 use secrecy::ExposeSecret;
 use serde_json::json;
+use tokio::sync::Semaphore;
 
 use crate::{
     figures::{Told, tell},
@@ -24,8 +25,9 @@ use crate::{
 const INSTRUCTIONS_AFTER: Duration = Duration::from_secs(12 * 3600);
 /// Polls would only disturb: the first comes after the run.
 const NO_POLLS: PollCadence = PollCadence { first: Duration::from_secs(7_200), most: Duration::from_secs(7_200) };
-/// Starts under way at a time.
-const AT_ONCE: usize = 100;
+/// Payouts that are started and do not wait yet. More would only push each other out of the worker's memory between two of
+/// their tasks, which is no way to come to many open payouts.
+const ON_THEIR_WAY: usize = 200;
 /// For each phase.
 pub const PATIENCE: Duration = Duration::from_secs(3_600);
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -102,24 +104,31 @@ impl Open {
 
     /// Starts so many payouts and waits until each waits for its instructions.
     pub async fn open(&self, count: usize) -> Result<()> {
+        let room = &Semaphore::new(ON_THEIR_WAY);
         let starts = stream::iter(0..count).map(|n| async move {
+            room.acquire().await?.forget();
             let request = PayoutRequest::parse(&request(&self.system, &format!("open-{n}"))?)?;
             self.system.client().start(&request).await.with_context(|| format!("payout {n} did not start"))?;
             Ok::<_, anyhow::Error>(())
         });
-        let starting = starts.buffer_unordered(AT_ONCE).try_for_each(async |()| Ok(()));
+        let starting = starts.buffer_unordered(ON_THEIR_WAY).try_for_each(async |()| Ok(()));
+        let mut before = 0;
         // A payout is read once as it begins to wait.
-        let waiting = self.until_called("GET /payouts/{}", count, "wait for their instructions");
+        let waiting = self.until_called("GET /payouts/{}", count, "wait for their instructions", |called| {
+            room.add_permits(called - before);
+            before = called;
+        });
         tokio::try_join!(starting, waiting)?;
         Ok(())
     }
 
-    /// Waits until the provider has been called so often in this way.
-    pub async fn until_called(&self, route: &str, count: usize, what: &str) -> Result<()> {
+    /// Waits until the provider has been called so often in this way; `seen` is told how often so far.
+    pub async fn until_called(&self, route: &str, count: usize, what: &str, mut seen: impl FnMut(usize)) -> Result<()> {
         let (begun, mut told) = (Instant::now(), Told::default());
         loop {
             let requests = self.system.organisation().control(Method::GET, "/requests", None).await?;
             let called = usize::try_from(requests["counts"][route].as_u64().unwrap_or(0))?;
+            seen(called);
             if called >= count {
                 return Ok(());
             }
