@@ -107,14 +107,19 @@ impl From<MigrateError> for Error {
 
 /// SQLITE_IOERR or SQLITE_CANTOPEN, in all their forms.
 fn is_cannot_open(cause: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
-    let answer = cause.downcast_ref::<sqlx::Error>().and_then(|error| error.as_database_error());
-    answer.is_some_and(|answer| {
-        answer.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some()
-            && answer
-                .code()
-                .and_then(|code| code.parse::<u32>().ok())
-                .is_some_and(|code| matches!(code & 0xff, 10 | 14))
-    })
+    matches!(cause.downcast_ref().and_then(sqlite_code), Some(10 | 14))
+}
+
+/// SQLITE_BUSY, in all its forms.
+pub(crate) fn is_busy(error: &sqlx::Error) -> bool {
+    sqlite_code(error) == Some(5)
+}
+
+/// The primary result code, where SQLite said something.
+fn sqlite_code(error: &sqlx::Error) -> Option<u32> {
+    let answer = error.as_database_error()?;
+    answer.try_downcast_ref::<sqlx::sqlite::SqliteError>()?;
+    Some(answer.code()?.parse::<u32>().ok()? & 0xff)
 }
 
 enum Retry {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use serde_json::json;
@@ -11,6 +11,7 @@ use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::{Any, AnyConnection, AnyPool, ConnectOptions, Connection, Executor, Row, Transaction};
 
 use crate::audit::append;
+use crate::error::is_busy;
 use crate::place::Place;
 use crate::row::timestamp;
 use crate::{Error, schema};
@@ -215,11 +216,23 @@ async fn prepare_connection(
 
 /// `synchronous=FULL` because a lost claim is money: with less, WAL may forget commits in a power cut.
 async fn prepare_sqlite(connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
-    connection.execute("PRAGMA busy_timeout = 20000").await?;
-    connection.execute("PRAGMA journal_mode = WAL").await?;
+    let timeout = format!("PRAGMA busy_timeout = {}", BUSY_TIMEOUT.as_millis());
+    connection.execute(sqlx::AssertSqlSafe(timeout)).await?;
+    // Of two processes that turn a new file to WAL at the same moment SQLite tells one that it is busy, at once and not
+    // after the timeout: they could wait for each other.
+    let begun = Instant::now();
+    while let Err(error) = connection.execute("PRAGMA journal_mode = WAL").await {
+        if !is_busy(&error) || begun.elapsed() >= BUSY_TIMEOUT {
+            return Err(error);
+        }
+        tokio::time::sleep(BETWEEN_TRIES).await;
+    }
     connection.execute("PRAGMA synchronous = FULL").await?;
     Ok(())
 }
+
+const BUSY_TIMEOUT: Duration = Duration::from_secs(20);
+const BETWEEN_TRIES: Duration = Duration::from_millis(20);
 
 /// The server gives up when we do, and an `off` set elsewhere does not make commits forgettable.
 async fn prepare_postgres(connection: &mut AnyConnection, patience: Duration) -> Result<(), sqlx::Error> {
