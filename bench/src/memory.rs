@@ -28,8 +28,8 @@ use crate::{
 Build with `cargo build --release --workspace --locked`. In each round and for each count and cache, a worker and a
 relay in processes of their own: so many payouts are started and wait for their deposit address; then the relay gets a
 genuine webhook for each, all are confirmed, and all end. The limits of calls to the provider are lifted, and polls come
-later. 10,000 payouts take about ten minutes on two cores, and vary little, so the default is one round. Everything is on
-loopback and ends with the command; so does Ctrl-C.
+later. 10,000 payouts take from ten minutes to three quarters of an hour on two cores, so the default is one round.
+Everything is on loopback and ends with the command; so does Ctrl-C.
 
 Exit codes: 0 measured · 1 something failed.")]
 pub struct Args {

@@ -25,8 +25,8 @@ use crate::{
 const INSTRUCTIONS_AFTER: Duration = Duration::from_secs(12 * 3600);
 /// Polls would only disturb: the first comes after the run.
 const NO_POLLS: PollCadence = PollCadence { first: Duration::from_secs(7_200), most: Duration::from_secs(7_200) };
-/// Payouts that are started and do not wait yet. More would only push each other out of the worker's memory between two of
-/// their tasks, which is no way to come to many open payouts.
+/// Payouts that are started and do not wait yet. More would only push each other out of the worker's memory between two
+/// of their tasks, which is no way to come to many open payouts.
 const ON_THEIR_WAY: usize = 200;
 /// For each phase.
 pub const PATIENCE: Duration = Duration::from_secs(3_600);

@@ -137,8 +137,8 @@ impl TemporalOptions {
         let namespace = self.namespace.clone().or_else(|| profile.namespace.clone());
         let mut connection = ConnectionOptions::try_from(profile).map_err(settings)?;
         connection.connect_timeout = Some(ONE_TRY);
-        // What we send is small; the SDK's gzip makes a new compressor of 300 KB for each request, and it was a tenth of a
-        // worker's processor time.
+        // What we send is small, and the SDK makes a compressor of 300 KB for each request: a tenth of a worker's processor
+        // time (docs/performance.md).
         connection.grpc_compression = GrpcCompression::None;
         let converter = self.codec.as_ref().map(Codec::converter).unwrap_or_default();
         Ok(Target { connection, namespace: namespace.unwrap_or_else(|| "default".to_owned()), converter })
@@ -242,6 +242,7 @@ mod tests {
         assert_eq!(connection.api_key.as_deref(), Some("secret-key"));
         assert!(connection.tls_options.is_some(), "a key without TLS would travel in clear");
         assert_eq!(connection.connect_timeout, Some(ONE_TRY));
+        assert_eq!(connection.grpc_compression, GrpcCompression::None);
     }
 
     #[test]
