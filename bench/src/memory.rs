@@ -164,6 +164,7 @@ async fn measure(figures: &mut Figures, open: &Open, of: &str, count: usize, cac
     figures.add(of, "server CPU until all have ended", "s", since(server_after, server));
     mib(figures, "worker, after", after);
     figures.add(of, "worker, most", "MiB", after.peak_mib());
+    figures.add(of, "worker, began anew", "times", open.worker_began_anew()? as f64);
     mib(figures, "relay, after", open.relay.process.usage()?);
     Ok(())
 }

@@ -91,7 +91,16 @@ impl Open {
 
     /// The worker now.
     pub fn worker(&self) -> Result<Usage> {
-        self.worker.as_ref().context("the worker was stopped")?.process.usage()
+        self.worker_role()?.process.usage()
+    }
+
+    /// How often the worker began anew, because it held too much.
+    pub fn worker_began_anew(&self) -> Result<usize> {
+        self.worker_role()?.began_anew()
+    }
+
+    fn worker_role(&self) -> Result<&Role> {
+        self.worker.as_ref().context("the worker was stopped")
     }
 
     /// Stops the worker; the payouts stay open.

@@ -16,6 +16,8 @@ use tokio::{
 
 const READY_WITHIN: Duration = Duration::from_secs(60);
 const STOPPED_WITHIN: Duration = Duration::from_secs(30);
+/// What the log says of a worker that is over its bound of memory.
+const BEGINS_ANEW: &str = "begins anew";
 
 /// A process of ours. Killed when dropped.
 pub struct Process {
@@ -118,6 +120,12 @@ impl Role {
         let lines =
             metrics.lines().filter(|line| line.starts_with("remit_relay_webhooks_total{") && line.contains(&of_result));
         lines.map(|line| Ok(line.rsplit(' ').next().unwrap_or_default().parse::<usize>()?)).sum()
+    }
+
+    /// How often this role, when it is a worker, began anew above its bound of memory, by its own log. What it held at
+    /// most is then told since the last time only.
+    pub fn began_anew(&self) -> Result<usize> {
+        Ok(fs::read_to_string(&self.process.log)?.matches(BEGINS_ANEW).count())
     }
 
     async fn ready(&mut self) -> Result<()> {

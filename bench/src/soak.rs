@@ -65,8 +65,6 @@ const AT_ONCE: usize = 200;
 const PATIENCE: Duration = Duration::from_secs(900);
 /// Lost webhooks are found by polls soon.
 const CADENCE: PollCadence = PollCadence { first: Duration::from_secs(5), most: Duration::from_secs(30) };
-/// What the log says when the worker is over its bound.
-const BEGINS_ANEW: &str = "begins anew";
 const KIB: f64 = 1024.0;
 const MIB: f64 = 1024.0 * KIB;
 
@@ -110,8 +108,7 @@ async fn soak(figures: &mut Figures, args: &Args, system: &System, files: &Path,
     let environment = system.environment().to_vec();
     let bound = args.memory.map(|mib| ("REMIT_WORKER_MEMORY".to_owned(), mib.to_string()));
     let log = |name: &str| folder(system).join(name);
-    let worker_log = log("bench-worker.log");
-    let worker = Role::start("worker", &[], environment.iter().cloned().chain(bound), &worker_log).await?;
+    let worker = Role::start("worker", &[], environment.iter().cloned().chain(bound), &log("bench-worker.log")).await?;
     let listen = free_address()?;
     let relay = Role::start("relay", &["--listen", &listen], environment, &log("bench-relay.log")).await?;
     webhooks_to(&system.dfns(PAYER)?, &format!("http://{listen}/webhooks/dfns")).await?;
@@ -142,8 +139,7 @@ async fn soak(figures: &mut Figures, args: &Args, system: &System, files: &Path,
     }
     agree(figures, system, count).await?;
     told(figures, &samples, count)?;
-    let begun_anew = fs::read_to_string(&worker_log)?.matches(BEGINS_ANEW).count();
-    figures.add("worker", "began anew", "times", begun_anew as f64);
+    figures.add("worker", "began anew", "times", worker.began_anew()? as f64);
     let faults = struck["struck"].as_object().into_iter().flatten();
     for (what, times) in faults {
         figures.add("provider", &format!("faults: {what}"), "", times.as_f64().unwrap_or_default());
