@@ -184,7 +184,7 @@ impl Records {
     /// As any call.
     pub async fn in_flight(&self, wallet: &str, asset: &str, except_key: &str) -> Result<u128, Error> {
         self.bounded(format!("sum up what is in flight from wallet {wallet:?}"), async {
-            // In one row: of ten thousand payouts, handing over as many rows cost most of a worker's time.
+            // In one row: handing over a row for each of thousands of payouts costs far more than reading them.
             let row = sqlx::query(
                 "SELECT string_agg(r.amount, ' ') AS amounts \
                  FROM reservations r JOIN payouts p ON p.payout_key = r.payout_key \
@@ -197,7 +197,8 @@ impl Records {
             .fetch_one(&self.pool)
             .await?;
             let amounts: Option<String> = row.try_get("amounts")?;
-            amounts.unwrap_or_default().split_whitespace().try_fold(0_u128, |sum, amount| {
+            // At each space and nowhere else, so that an amount that is empty is found out.
+            amounts.iter().flat_map(|all| all.split(' ')).try_fold(0_u128, |sum, amount| {
                 let amount: u128 =
                     amount.parse().map_err(|cause| Error::broken_by(format!("amount: {amount:?} on record"), cause))?;
                 Ok(sum.saturating_add(amount))
