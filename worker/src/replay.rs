@@ -122,6 +122,18 @@ pub async fn replay(
     Ok(replayed)
 }
 
+/// Replays histories as they are with one replayer: a worker that has a run to take up makes nothing anew for it either.
+/// Gives the number of their events. Needs a Tokio runtime.
+///
+/// # Errors
+/// As [`replay`], without saying which history it was; `limit` is for all of them.
+pub async fn replay_all(histories: &[History], converter: &DataConverter, limit: Duration) -> Result<usize, Failure> {
+    histories.iter().try_for_each(usable)?;
+    let all = histories.iter().map(|history| beginning(history, whole(history))).collect();
+    together(all, converter, limit).await?;
+    Ok(histories.iter().map(|history| history.events.len()).sum())
+}
+
 /// The replayer waits for ever for what these would never give it.
 fn usable(history: &History) -> Result<(), Failure> {
     let unusable = |why: &str| Err(Failure::Unusable(why.to_owned()));
