@@ -1,6 +1,6 @@
 //! The command line of `remit`, in the library so that another program can carry a part of the system within itself.
 
-use std::{env, ffi::OsString, num::NonZero, process::ExitCode, thread};
+use std::{ffi::OsString, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
@@ -127,22 +127,11 @@ fn start(Cli { command, flags }: Cli) -> Outcome {
     let settings = Settings::load(&flags).map_err(Failure::usage)?;
     logging::init(settings.log.format, command.voice());
     settings.warn();
-    let runtime = runtime(&command)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let outcome = runtime.block_on(run(command, &settings));
     // What still blocks, such as a name being looked up, is not waited for.
     runtime.shutdown_background();
     outcome
-}
-
-fn runtime(command: &Command) -> std::io::Result<tokio::runtime::Runtime> {
-    let mut builder = tokio::runtime::Builder::new_multi_thread();
-    // A worker's workflows and its SQLite have threads of their own: with as many of Tokio's as there are cores, the same
-    // payouts take more of the processors (docs/performance.md). The variable is Tokio's own.
-    if matches!(command, Command::Worker(_)) && env::var_os("TOKIO_WORKER_THREADS").is_none() {
-        let cores = thread::available_parallelism().map_or(1, NonZero::get);
-        builder.worker_threads(cores.div_ceil(2));
-    }
-    builder.enable_all().build()
 }
 
 async fn run(command: Command, settings: &Settings) -> Outcome {
