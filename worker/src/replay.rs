@@ -321,6 +321,28 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn of_several_histories_with_one_replayer_one_that_differs_is_found_wherever_it_stands() {
+        let history = |run: &str, differs: bool| {
+            let mut events = refused();
+            events[0]["workflowExecutionStartedEventAttributes"]["originalExecutionRunId"] = json!(run);
+            if differs {
+                events[4] = json!({"eventId": "5", "eventType": "EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED",
+                    "workflowExecutionCompletedEventAttributes": {"workflowTaskCompletedEventId": "4"}});
+            }
+            history::read(Value::from(events).to_string().as_bytes()).expect("a history")
+        };
+        let good = [history("run-1", false), history("run-2", false), history("run-3", false)];
+        let converter = DataConverter::default();
+        assert_eq!(replay_all(&good, &converter, PATIENCE).await.expect("they replay"), 15);
+        for place in 0..good.len() {
+            let mut all = good.clone();
+            all[place] = history("run-4", true);
+            let failure = replay_all(&all, &converter, PATIENCE).await.expect_err("one does not replay");
+            assert!(matches!(failure, Failure::Differs { .. }), "{failure:?}");
+        }
+    }
+
+    #[tokio::test]
     async fn a_workflow_that_this_build_does_not_have_is_a_difference() {
         let mut events = refused();
         events[0]["workflowExecutionStartedEventAttributes"]["workflowType"]["name"] = json!("something_else");
