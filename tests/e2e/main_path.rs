@@ -6,6 +6,7 @@ use anyhow::Result;
 use remit::dev::{Begin, Options};
 use remit_domain::{Ending, Money};
 use reqwest::Method;
+use temporalio_common::protos::temporal::api::history::v1::history_event::Attributes;
 
 use crate::harness::{Cost, World, instructions_after, quick, rarely};
 
@@ -70,5 +71,33 @@ async fn with_the_relay_up_the_webhook_finds_it_before_the_poll() -> Result<()> 
     world.total_is("nudge-1", "confirmsAccepted", 1).await?;
     let found = "remit_action_required_found_total{by=\"nudge\"}";
     assert_eq!(world.worker_metric(found).await?.as_deref(), Some("1"));
+    world.end().await
+}
+
+/// In Temporal smaller numbers go first, and one queue has them all.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_under_way_goes_before_what_begins() -> Result<()> {
+    let world = World::with(Options { cadence: rarely(), ..Options::default() }).await?;
+    world.start("order-1", "1000000099").await?;
+    world.has_been_polled("order-1").await?;
+    world.instruct("order-1").await?;
+    world.total_is("order-1", "confirmsAccepted", 1).await?;
+    let history = world.history("order-1").await?;
+    let calls = history.into_iter().filter_map(|event| match event.attributes {
+        Some(Attributes::ActivityTaskScheduledEventAttributes(call)) => {
+            Some((call.activity_type?.name, call.priority?.priority_key))
+        }
+        _ => None,
+    });
+    let calls: Vec<_> = calls.take(6).collect();
+    let expected = [
+        ("decide_payout", 3),
+        ("quote_payout", 3),
+        ("create_payout", 3),
+        ("read_payout", 4),
+        ("read_payout", 2),
+        ("confirm_payout", 1),
+    ];
+    assert_eq!(calls, expected.map(|(name, key)| (name.to_owned(), key)));
     world.end().await
 }
