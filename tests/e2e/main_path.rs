@@ -6,6 +6,7 @@ use anyhow::Result;
 use remit::dev::{Begin, Options};
 use remit_domain::{Ending, Money};
 use reqwest::Method;
+use serde_json::json;
 use temporalio_common::protos::temporal::api::history::v1::history_event::Attributes;
 
 use crate::harness::{Cost, World, instructions_after, quick, rarely};
@@ -78,7 +79,9 @@ async fn with_the_relay_up_the_webhook_finds_it_before_the_poll() -> Result<()> 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_under_way_goes_before_what_begins() -> Result<()> {
     let world = World::with(Options { cadence: rarely(), ..Options::default() }).await?;
-    world.start("order-1", "1000000099").await?;
+    let mut request = world.request("order-1", "1000000099")?;
+    request.guards = Some(serde_json::from_value(json!({"receivesAtLeast": "1"}))?);
+    world.system.client().start(&request).await?;
     world.has_been_polled("order-1").await?;
     world.instruct("order-1").await?;
     world.total_is("order-1", "confirmsAccepted", 1).await?;
@@ -89,13 +92,14 @@ async fn what_is_under_way_goes_before_what_begins() -> Result<()> {
         }
         _ => None,
     });
-    let calls: Vec<_> = calls.take(6).collect();
+    let calls: Vec<_> = calls.take(7).collect();
     let expected = [
         ("decide_payout", 3),
         ("quote_payout", 3),
         ("create_payout", 3),
         ("read_payout", 4),
         ("read_payout", 2),
+        ("quote_payout", 2),
         ("confirm_payout", 1),
     ];
     assert_eq!(calls, expected.map(|(name, key)| (name.to_owned(), key)));

@@ -47,7 +47,7 @@ impl PayoutCheckRun {
     pub async fn run(ctx: &mut WorkflowContext<Self>) -> WorkflowResult<Checking> {
         let input = ctx.state(|wf| wf.input.clone()).map_err(refusal::refused)?;
         let scope = WorkflowCancellationToken::new();
-        let options = options::provider("say how it would go", Urgency::Create, ANSWER_WITHIN, &scope);
+        let options = options::provider("say how it would go", Urgency::Begin, ANSWER_WITHIN, &scope);
         let checking = ctx.execute_activity(PayoutActivities::check_payout, input, options).await;
         checking.map_err(|error| refusal::no_answer(&error))
     }

@@ -141,8 +141,7 @@ impl Job {
     /// Reads once, now.
     pub(crate) async fn read(&self, ctx: &Ctx, payout: &str, because: Because) -> Result<PayoutView, Stop> {
         let input = ReadPayout { key: self.request.key(), payout: payout.to_owned(), until: Until::Now, because };
-        let options =
-            options::provider("read the payout at the provider", Urgency::NudgedRead, READ_WITHIN, &self.scope);
+        let options = options::provider("read the payout at the provider", Urgency::UnderWay, READ_WITHIN, &self.scope);
         ctx.execute_activity(PayoutActivities::read_payout, input, options)
             .await
             .map_err(|error| overdue(format!("the payout cannot be read: {}", cause(&error))))

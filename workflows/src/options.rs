@@ -12,17 +12,17 @@ use crate::names;
 /// One attempt of a call to the provider: up to four requests of a few seconds each.
 const ATTEMPT: Duration = Duration::from_secs(45);
 
-/// What waits for the provider goes in this order: what is under way before what begins, or payouts that are made faster
-/// than the provider takes calls would all be created and none confirmed before it expires
+/// What waits for the provider goes in this order: what is under way before what begins, or more and more is created and
+/// little confirmed when payouts are started faster than the provider takes calls
 /// (docs/decisions/0013-under-way-before-new.md). The numbers are Temporal's priority keys, 3 its default.
 #[derive(Clone, Copy)]
 pub(crate) enum Urgency {
     /// Confirm and cancel.
     Confirm = 1,
-    /// A read because something happened.
-    NudgedRead = 2,
+    /// What else a payout at the provider needs: a read because something happened, a fresh quote before Confirm.
+    UnderWay = 2,
     /// Whatever comes before there is a payout at the provider.
-    Create = 3,
+    Begin = 3,
     /// A look now and then.
     Poll = 4,
 }

@@ -349,7 +349,7 @@ impl Job {
     /// Asks for a quote before anything is created. `Some` when the payout ends here.
     async fn quote_at_start(&self, ctx: &Ctx) -> Result<Option<Outcome>, Stop> {
         self.go(ctx, Cause::Claimed, "asking for a quote");
-        let offers = match self.quote(ctx).await? {
+        let offers = match self.quote(ctx, Urgency::Begin).await? {
             Ok(offers) => offers,
             Err(reason) => return Ok(Some(self.outcome(ctx, Ending::Failed, Money::Untouched, reason))),
         };
@@ -367,10 +367,10 @@ impl Job {
     }
 
     /// The offers, or why there are none to be had.
-    async fn quote(&self, ctx: &Ctx) -> Result<Result<Vec<Offer>, String>, Stop> {
+    async fn quote(&self, ctx: &Ctx, urgency: Urgency) -> Result<Result<Vec<Offer>, String>, Stop> {
         let input = QuotePayout { request: self.request.clone() };
         let scope = self.scope.child_token();
-        let options = options::provider("ask what the beneficiary would get", Urgency::Create, QUOTE_WITHIN, &scope);
+        let options = options::provider("ask what the beneficiary would get", urgency, QUOTE_WITHIN, &scope);
         let call = ctx.execute_activity(PayoutActivities::quote_payout, input, options);
         Ok(match self.unless_closed_during(ctx, call, &scope).await? {
             Ok(Quoted::Offers { offers }) => {
@@ -395,7 +395,7 @@ impl Job {
         let input =
             CreatePayout { key: self.request.key(), digest: self.digest.clone(), request: self.request.clone() };
         let scope = self.scope.child_token();
-        let options = options::provider("create the payout at the provider", Urgency::Create, CONFIRM_WITHIN, &scope);
+        let options = options::provider("create the payout at the provider", Urgency::Begin, CONFIRM_WITHIN, &scope);
         let call = ctx.execute_activity(PayoutActivities::create_payout, input, options);
         match self.unless_closed_during(ctx, call, &scope).await? {
             Ok(Creation::Exists { view }) => {
@@ -511,7 +511,7 @@ impl Job {
         let mut broken = String::new();
         for _ in 0..QUOTES {
             let asked_at = now(ctx);
-            broken = match self.quote(ctx).await? {
+            broken = match self.quote(ctx, Urgency::UnderWay).await? {
                 Ok(offers) => {
                     let breaches: Vec<String> = guards.check(&offers).iter().map(ToString::to_string).collect();
                     breaches.join("; ")

@@ -35,7 +35,8 @@ impl Job {
     /// that exists already, since a person has looked at it.
     pub(crate) async fn permission(&self, ctx: &Ctx, limit: Option<SystemTime>) -> Result<Option<Outcome>, Stop> {
         self.says(ctx, "being decided by the policy");
-        let ruling = match self.decide(ctx, None).await? {
+        let urgency = if limit.is_some() { Urgency::UnderWay } else { Urgency::Begin };
+        let ruling = match self.decide(ctx, None, urgency).await? {
             Deciding::Ruled { ruling } => ruling,
             Deciding::Unpayable { reason } => {
                 return Ok(Some(self.outcome(ctx, Ending::Failed, Money::Untouched, reason)));
@@ -64,19 +65,19 @@ impl Job {
         if !ctx.state(|wf| wf.input.as_ref().is_ok_and(approved)) {
             return Ok(());
         }
-        if let Deciding::Ruled { ruling } = self.decide(ctx, Some(why.to_owned())).await? {
+        if let Deciding::Ruled { ruling } = self.decide(ctx, Some(why.to_owned()), Urgency::UnderWay).await? {
             self.ruled(ctx, &ruling);
             self.note(ctx, "the approvals so far are void");
         }
         Ok(())
     }
 
-    async fn decide(&self, ctx: &Ctx, void: Option<String>) -> Result<Deciding, Stop> {
+    async fn decide(&self, ctx: &Ctx, void: Option<String>, urgency: Urgency) -> Result<Deciding, Stop> {
         let (key, digest, request) = (self.request.key(), self.digest.clone(), self.request.clone());
         let input = DecidePayout { key, digest, request, void };
         let scope = self.scope.child_token();
         let summary = "decide by the policy in force";
-        let options = options::provider(summary, Urgency::Create, DECIDE_WITHIN, &scope);
+        let options = options::provider(summary, urgency, DECIDE_WITHIN, &scope);
         let call = ctx.execute_activity(PayoutActivities::decide_payout, input, options);
         self.unless_closed_during(ctx, call, &scope)
             .await?

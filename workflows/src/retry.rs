@@ -57,7 +57,7 @@ impl PayoutRetry {
         // Detached: what is being opened is opened.
         let scope = WorkflowCancellationToken::new();
         let summary = "prove that it cannot pay any more, then open the next attempt";
-        let options = options::provider(summary, Urgency::Create, PROVE_WITHIN, &scope);
+        let options = options::provider(summary, Urgency::Begin, PROVE_WITHIN, &scope);
         let opening = ctx.execute_activity(PayoutActivities::open_attempt, input, options).await;
         opening.map_err(|error| refusal::no_answer(&error))
     }
