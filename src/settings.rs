@@ -146,7 +146,7 @@ section! {
         /// one for each core, at most 4.
         shards: usize = "REMIT_WORKER_SHARDS",
         /// `REMIT_WORKER_CACHED_PAYOUTS`: payouts kept in memory between two tasks, divided among the shards. Default
-        /// 400, about 100 KiB each: enough for those that have something to do now.
+        /// 300, about 100 KiB each: enough for those that have something to do now.
         cached_payouts: usize = "REMIT_WORKER_CACHED_PAYOUTS",
         /// `REMIT_WORKER_MEMORY`: a worker that holds more than so many MiB drains and begins anew, in the same process
         /// number; 0 lets it grow. Default 1024: a worker begins with about 40, adds about 0.1 for each cached payout

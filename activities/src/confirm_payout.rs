@@ -51,7 +51,7 @@ async fn decide(all: &Activities, input: &ConfirmPayout) -> Result<Confirmation,
     let view = read(all, &input.payout).await?;
     let differences = differences(input, &view);
     if !differences.is_empty() {
-        return Ok(Confirmation::Changed { differences });
+        return changed(all, key, differences).await;
     }
     if view.progress != Progress::AwaitingConfirmation {
         return Ok(Confirmation::NotWaiting { view });
@@ -74,8 +74,7 @@ async fn decide(all: &Activities, input: &ConfirmPayout) -> Result<Confirmation,
             since.is_some()
         }
         GateAnswer::Held { address, .. } => {
-            let differences = vec![difference("depositAddress", &address, &input.address)];
-            return Ok(Confirmation::Changed { differences });
+            return changed(all, key, vec![difference("depositAddress", &address, &input.address)]).await;
         }
         GateAnswer::Closed => {
             let why = all.records.gate(key).await?.and_then(|state| state.why);
@@ -142,7 +141,7 @@ async fn after_refusal(
     let view = read(all, &input.payout).await?;
     let differences = differences(input, &view);
     if !differences.is_empty() {
-        return Ok(Confirmation::Changed { differences });
+        return changed(all, input.key.as_str(), differences).await;
     }
     Ok(match view.progress {
         // It is said to wait, yet it took no Confirm: an earlier one has been taken, and this reading lags.
@@ -160,6 +159,14 @@ async fn after_refusal(
         | Progress::Canceled
         | Progress::Unrecognised { .. } => Confirmation::NotWaiting { view },
     })
+}
+
+/// This call sends nothing. Whether another one may have is asked after the reading, during which it may have taken the
+/// gate.
+async fn changed(all: &Activities, key: &str, differences: Vec<Difference>) -> Result<Confirmation, NoAnswer> {
+    let gate = all.records.gate(key).await?.map(|state| state.gate);
+    let gate_taken = !matches!(gate, Some(Gate::Open | Gate::Closed));
+    Ok(Confirmation::Changed { differences, gate_taken })
 }
 
 /// 401, 402, 403 and 429 speak of us and our budget; any other 4xx of the payout.

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
-use remit_client::{Verdict, Whereabouts};
+use anyhow::{Context, Result};
+use remit_client::{Status, Verdict, Whereabouts};
+use remit_dfns::PayoutAction;
 use remit_domain::{Ending, Money};
 use serde_json::{Value, json};
 
-use crate::harness::{World, give_up, until};
+use crate::harness::{World, give_up, go_on, payer, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payout_is_paid_once_even_if_an_answer_is_lost() -> Result<()> {
@@ -103,5 +104,36 @@ async fn an_address_that_changes_before_confirm_is_not_paid_to() -> Result<()> {
     assert_eq!(world.total(id, "confirmCalls").await?, 0);
     let gate = world.system.records().gate(id).await?.map(|state| state.gate);
     assert_eq!(gate, Some(remit_records::Gate::Closed));
+    world.end().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_changes_while_nobody_knows_of_the_confirm_is_not_paid_to_and_dfns_ends_it() -> Result<()> {
+    let world = World::new().await?;
+    let client = world.system.client();
+    let id = "changed-2";
+    let confirm = "POST /payouts/*/action";
+    let unheard = json!({"kind": "status", "status": 503, "on": confirm, "when": "beforeEffect", "externalId": id});
+    let unheard = world.fault(unheard).await?;
+    world.start(id, "1000000000").await?;
+    world.has_struck(&unheard).await?;
+    world.fault(json!({"kind": "addressChangesAtConfirm", "externalId": id})).await?;
+
+    let status = world.in_doubt(id).await?;
+    assert!(status.says.contains("may have been sent") && status.says.contains("depositAddress"), "{}", status.says);
+    let refused = client.resolve(id, &give_up(Whereabouts::NotSent)).await?;
+    assert_eq!(refused.answer, Verdict::Refused, "{refused:?}");
+    assert!(refused.says.contains("cancel it at Dfns"), "{}", refused.says);
+    // Checking it again pays nobody else either.
+    assert_eq!(client.resolve(id, &go_on()).await?.answer, Verdict::Accepted);
+    let doubts = |status: &Status| status.timeline.iter().filter(|moment| moment.what.starts_with("in doubt")).count();
+    world.status_when(id, "the second doubt", |status| doubts(status) == 2).await?;
+
+    let payout = status.read.map(|view| view.payout).context("it has been read")?;
+    payer(&world)?.payout_action(&payout, &PayoutAction::Cancel).await?;
+    let outcome = world.outcome(id).await?;
+    assert_eq!((outcome.ending, outcome.money), (Ending::Canceled, Money::Untouched), "{}", outcome.reason);
+    assert_eq!(world.total(id, "confirmsAccepted").await?, 0);
+    world.no_task_failed(id).await?;
     world.end().await
 }

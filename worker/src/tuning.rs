@@ -23,7 +23,7 @@ pub struct Tuning {
     /// Workflow tasks under way at a time in this process; each shard gets two at least. Default 100.
     pub workflow_tasks: usize,
     /// Payouts kept in memory between tasks by this process, about 100 KiB each: enough for those that have something
-    /// to do now, since taking up one that waited for hours from its history costs little. Default 400.
+    /// to do now, since taking up one that waited for hours from its history costs little. Default 300.
     pub max_cached_workflows: usize,
     /// How long a payout's next task may wait for the process that has it cached, in case that one was killed.
     /// Default 2 s.
@@ -51,7 +51,7 @@ impl Default for Tuning {
             records_calls: 50,
             shards: available_parallelism().map_or(1, NonZero::get).min(MOST_SHARDS),
             workflow_tasks: 100,
-            max_cached_workflows: 400,
+            max_cached_workflows: 300,
             sticky_timeout: Duration::from_secs(2),
             memory_mib: None,
             graceful_shutdown: Duration::from_secs(20),

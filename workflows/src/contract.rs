@@ -552,10 +552,13 @@ pub enum Confirmation {
         /// What it is instead.
         view: PayoutView,
     },
-    /// Not sent: what is read now is not what was asked or checked.
+    /// Not sent by this call: what is read now is not what was asked or checked.
     Changed {
         /// Every difference.
         differences: Vec<Difference>,
+        /// An earlier call has taken the gate, so that it may have sent Confirm. Builds before this field never say so.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        gate_taken: bool,
     },
     /// Not sent: the gate is closed.
     GateClosed {

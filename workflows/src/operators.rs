@@ -122,7 +122,8 @@ impl Job {
                     }
                     Ok(GateClosing::Confirming) => self.refused(
                         ctx,
-                        "Confirm may have been sent: say where the money is: returned, paid or writtenOff",
+                        "Confirm may have been sent: say where the money is (returned, paid or writtenOff), or cancel it at \
+                         Dfns while it waits there, and it ends by itself",
                     ),
                     Err(_) => self.refused(ctx, "the records cannot be written; try again"),
                 }

@@ -462,13 +462,14 @@ impl Job {
                 self.go(ctx, Cause::NotSent, "not sent by this run: it has moved on");
                 Ok(Some(view))
             }
-            Ok(Confirmation::Changed { differences }) => {
-                nothing_sent();
+            Ok(Confirmation::Changed { differences, gate_taken }) => {
                 let all: Vec<String> = differences.iter().map(ToString::to_string).collect();
-                Err(person(
-                    format!("changed just before Confirm, nothing was sent: {}", all.join("; ")),
-                    Money::Untouched,
-                ))
+                let all = all.join("; ");
+                if gate_taken {
+                    return Err(overdue(format!("changed, and Confirm may have been sent before: {all}")));
+                }
+                nothing_sent();
+                Err(person(format!("changed just before Confirm, nothing was sent: {all}"), Money::Untouched))
             }
             Ok(Confirmation::GateClosed { closing }) => {
                 nothing_sent();

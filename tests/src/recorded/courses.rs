@@ -250,6 +250,19 @@ pub(super) async fn resolved(world: &World, id: &str, fault: Value, resolve: Res
     ended(world, id, ending).await
 }
 
+/// The gate is taken for an address that changes before anybody knows whether Confirm went out.
+pub(super) async fn canceled_behind_a_taken_gate(world: &World, id: &str) -> Result<()> {
+    let unheard = json!({"kind": "status", "status": 503, "on": "POST /payouts/*/action"});
+    let unheard = world.fault(unheard).await?;
+    world.start(id, USUAL).await?;
+    world.has_struck(&unheard).await?;
+    world.fault(json!({"kind": "addressChangesAtConfirm"})).await?;
+    let status = world.in_doubt(id).await?;
+    let payout = status.read.map(|view| view.payout).context("it has not been read")?;
+    payer(world)?.payout_action(&payout, &PayoutAction::Cancel).await?;
+    ended(world, id, Ending::Canceled).await
+}
+
 pub(super) async fn in_doubt_too_long(world: &World, id: &str) -> Result<()> {
     world.fault(json!({"kind": "addressChangesAtConfirm", "times": 1_000})).await?;
     world.start(id, USUAL).await?;

@@ -183,6 +183,12 @@ pub const SCENARIOS: &[Scenario] = &[
         },
     },
     Scenario {
+        name: "canceled-behind-a-taken-gate",
+        why: "the deposit address changes while nobody knows whether Confirm went out; it is cancelled at the provider",
+        system: quickly,
+        drive: |world, id| Box::pin(courses::canceled_behind_a_taken_gate(world, id)),
+    },
+    Scenario {
         name: "completed-after-confirm-refused",
         why: "the provider refuses Confirm and goes on waiting for it; a person lets it be tried again",
         system: quickly,
