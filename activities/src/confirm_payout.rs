@@ -161,8 +161,7 @@ async fn after_refusal(
     })
 }
 
-/// This call sends nothing. Whether another one may have is asked after the reading, during which it may have taken the
-/// gate.
+/// The gate is looked at after the reading: meanwhile another attempt may have taken it.
 async fn changed(all: &Activities, key: &str, differences: Vec<Difference>) -> Result<Confirmation, NoAnswer> {
     let gate = all.records.gate(key).await?.map(|state| state.gate);
     let gate_taken = !matches!(gate, Some(Gate::Open | Gate::Closed));

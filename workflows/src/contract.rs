@@ -552,11 +552,12 @@ pub enum Confirmation {
         /// What it is instead.
         view: PayoutView,
     },
-    /// Not sent by this call: what is read now is not what was asked or checked.
+    /// Not carried out: what is read now is not what was asked or checked.
     Changed {
         /// Every difference.
         differences: Vec<Difference>,
-        /// An earlier call has taken the gate, so that it may have sent Confirm. Builds before this field never say so.
+        /// The gate is taken, so that a Confirm may have been sent: before, or by this call, and refused. Builds before
+        /// this field never say so.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         gate_taken: bool,
     },
